@@ -1,0 +1,122 @@
+/**
+ * The catalogue of events: every kind of fact the log can hold, with the shape of its payload.
+ * It owns what a fact looks like; `State` says what it means, `EventStore` keeps it.
+ *
+ * A payload may gain optional fields. A change of meaning needs a new type: old logs are replayed
+ * for ever.
+ */
+import * as Schema from "effect/Schema"
+
+import type { ServiceId, TenantId } from "./Identifier.ts"
+import { LoggedSpec } from "./ServiceSpec.ts"
+
+const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const reason = Schema.String
+
+/** Payload schemas by event type. */
+export const payloads = {
+  /** A service was started under supervision and its tenant was told so. */
+  service_deployed: Schema.Struct({ revision: count, spec: LoggedSpec }),
+  /** A deployment was refused after its spec was accepted; nothing else changed. */
+  service_deployment_failed: Schema.Struct({ reason, artifact: Schema.String }),
+  /** A tenant ended a service: it stays dead whatever happens (promise 2). */
+  service_killed: Schema.Struct({ revision: count, force: Schema.Boolean }),
+  /** A running service ended without being asked to. */
+  service_crashed: Schema.Struct({ revision: count, reason }),
+  /** The supervisor started a service again. */
+  service_restarted: Schema.Struct({ revision: count, restarts: count }),
+  /** A service crashed more often than its restart intensity allows. */
+  service_gave_up: Schema.Struct({ revision: count, restarts: count, reason }),
+  /** Recovery brought a service back. */
+  service_recovered: Schema.Struct({ revision: count, recoveryId: Schema.String }),
+  /** Recovery could not bring a service back. */
+  service_recovery_failed: Schema.Struct({ revision: count, recoveryId: Schema.String, reason }),
+  /** A kernel process started on this data directory. */
+  system_started: Schema.Struct({
+    kernelVersion: Schema.String,
+    pid: count,
+    previousEnd: Schema.Literals(["none", "clean", "unclean"]),
+  }),
+  recovery_started: Schema.Struct({ recoveryId: Schema.String, services: count }),
+  recovery_completed: Schema.Struct({
+    recoveryId: Schema.String,
+    recovered: count,
+    skipped: count,
+    failed: count,
+    durationMs: count,
+    timedOut: Schema.Boolean,
+  }),
+  system_shutdown_started: Schema.Struct({ reason }),
+  /** The last event of a clean run, and only of a clean run (promise 9). */
+  system_shutdown_complete: Schema.Struct({ durationMs: count }),
+} as const
+
+/** The catalogue's keys. */
+export type EventType = keyof typeof payloads
+
+/** All event types, in catalogue order. */
+export const eventTypes = Object.keys(payloads) as ReadonlyArray<EventType>
+
+/** Whether the catalogue knows `type`. */
+export const isEventType = (type: string): type is EventType => Object.hasOwn(payloads, type)
+
+/** The payload of one type of event. */
+export type Payload<T extends EventType> = (typeof payloads)[T]["Type"]
+
+/** The version of the payload shapes that this kernel writes. */
+export const schemaVersion = 1
+
+interface Fact<T extends EventType> {
+  readonly type: T
+  /** `null` for events of the system. */
+  readonly tenantId: TenantId | null
+  readonly serviceId: ServiceId | null
+  readonly payload: Payload<T>
+  /** Id of the token that caused it, or `null` when the kernel did. */
+  readonly actor: string | null
+  /** Id of the event that caused it. */
+  readonly causationId: number | null
+}
+
+interface Position {
+  /** Gapless, from 1 (promise 5). */
+  readonly id: number
+  /** When it was appended: ISO 8601, UTC, milliseconds. */
+  readonly time: string
+  /** Version of the payload's shape. */
+  readonly version: number
+  /** SHA-256, in hex, of this event and the hash before it. */
+  readonly hash: string
+}
+
+/** A fact on its way to the log. */
+export type EventDraft = { readonly [T in EventType]: Fact<T> }[EventType]
+
+/** A fact in the log. */
+export type Event = { readonly [T in EventType]: Fact<T> & Position }[EventType]
+
+/** One type of event. */
+export type EventOf<T extends EventType> = Extract<Event, { readonly type: T }>
+
+/** What a draft says beside its type and payload; whatever is left out is `null`. */
+export interface Origin {
+  readonly tenantId?: TenantId
+  readonly serviceId?: ServiceId
+  readonly actor?: string | null
+  readonly causationId?: number
+}
+
+/** Drafts an event. */
+export const draft = <T extends EventType>(
+  type: T,
+  payload: Payload<T>,
+  origin: Origin = {},
+): EventDraft =>
+  ({
+    type,
+    payload,
+    tenantId: origin.tenantId ?? null,
+    serviceId: origin.serviceId ?? null,
+    actor: origin.actor ?? null,
+    causationId: origin.causationId ?? null,
+  }) as Fact<EventType> as EventDraft

@@ -1,0 +1,43 @@
+/**
+ * What a recovery did, as `GET /v1/recovery` answers it.
+ */
+import * as Schema from "effect/Schema"
+
+import { ServiceId, TenantId } from "./Identifier.ts"
+
+const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/**
+ * The outcome for one service. `recovered`: it runs again. `skipped`: it was not started, because
+ * it runs already or a newer deployment or kill won. `failed`: it could not be started.
+ */
+export const RecoveryOutcome = Schema.Struct({
+  tenantId: TenantId,
+  serviceId: ServiceId,
+  revision: count,
+  outcome: Schema.Literals(["recovered", "skipped", "failed"]),
+  /** Why, unless it was recovered. */
+  reason: Schema.NullOr(Schema.String),
+  durationMs: count,
+})
+/** @see {@link RecoveryOutcome} */
+export type RecoveryOutcome = typeof RecoveryOutcome.Type
+
+/** One recovery. `count` is the number of services that should run. */
+export const RecoveryReport = Schema.Struct({
+  recoveryId: Schema.String,
+  startedAt: Schema.String,
+  durationMs: count,
+  /** Events folded to find out what should run, and rows skipped because they are unreadable. */
+  eventsReplayed: count,
+  eventsUnreadable: count,
+  count,
+  recovered: count,
+  skipped: count,
+  failed: count,
+  /** Whether the whole recovery ran out of time: then `failed` names what was left. */
+  timedOut: Schema.Boolean,
+  services: Schema.Array(RecoveryOutcome),
+})
+/** @see {@link RecoveryReport} */
+export type RecoveryReport = typeof RecoveryReport.Type

@@ -1,0 +1,47 @@
+/**
+ * A service as the outside sees it: its status and figures. What it was asked to be is its spec.
+ */
+import * as Schema from "effect/Schema"
+
+import { ServiceId, TenantId } from "./Identifier.ts"
+
+/**
+ * Where a service is in its life. `failed`: it gave up or could not be recovered. `stopped`: it
+ * ended on its own and its restart type leaves it so.
+ */
+export const ServiceStatus = Schema.Literals([
+  "starting",
+  "running",
+  "restarting",
+  "failed",
+  "stopped",
+])
+/** @see {@link ServiceStatus} */
+export type ServiceStatus = typeof ServiceStatus.Type
+
+const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** One service, as `GET /v1/services/{serviceId}` answers it. Times are ISO 8601 in UTC. */
+export const ServiceView = Schema.Struct({
+  tenantId: TenantId,
+  serviceId: ServiceId,
+  /** Counts the specs this service has had, from 1; a killed service goes on counting. */
+  revision: count,
+  status: ServiceStatus,
+  /** SHA-256 of the source, in hex. */
+  artifact: Schema.String,
+  deployedAt: Schema.String,
+  /** When the running instance started, or `null` when none runs. */
+  startedAt: Schema.NullOr(Schema.String),
+  /** Restarts by the supervisor since this kernel process took the service over. */
+  restarts: count,
+  lastError: Schema.NullOr(Schema.String),
+  /** Resident or heap memory as the runtime can tell, in bytes; 0 when none runs. */
+  memoryBytes: count,
+  /** Processor time of the running instance, in milliseconds. */
+  cpuMs: count,
+  /** Requests it is answering now. */
+  inFlight: count,
+})
+/** @see {@link ServiceView} */
+export type ServiceView = typeof ServiceView.Type

@@ -1,0 +1,48 @@
+/**
+ * What the kernel must know about the database behind `SqlClient` beyond SQL: what a failure
+ * means, and how to ask for the file's health. A storage plugin provides it next to `SqlClient`.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { SqlError } from "effect/sql/SqlError"
+
+/**
+ * Why storage failed: `full` no space is left, `io` the device failed, `locked` another writer
+ * holds the database, `corrupt` the file is damaged, `unknown` anything else.
+ */
+export const StorageFault = Schema.Literals(["full", "io", "locked", "corrupt", "unknown"])
+/** @see {@link StorageFault} */
+export type StorageFault = typeof StorageFault.Type
+
+const advice: Record<StorageFault, string> = {
+  full: "the disk is full; free space and try again",
+  io: "the storage device failed; check the disk and the file system",
+  locked: "another process holds the database; end it and try again",
+  corrupt: "the database file is damaged; restore it from a backup",
+  unknown: "the database failed",
+}
+
+/** Storage did not do what was asked; log and memory are as they were before. */
+export class StorageError extends Schema.TaggedError<StorageError>()("StorageError", {
+  fault: StorageFault,
+  /** What was attempted, such as `append`. */
+  operation: Schema.String,
+  cause: Schema.Defect(),
+}) {
+  override get message(): string {
+    return `${this.operation}: ${advice[this.fault]}`
+  }
+}
+
+/** What a storage driver knows about its database. */
+export class Storage extends Context.Service<
+  Storage,
+  {
+    /** The driver's name, such as `sqlite`. */
+    readonly driver: string
+    readonly classify: (error: SqlError) => StorageFault
+    /** Whether the database is structurally sound; the findings, one line each, if it is not. */
+    readonly integrity: Effect.Effect<ReadonlyArray<string>, SqlError>
+  }
+>()("solo/kernel/Storage") {}

@@ -1,0 +1,3 @@
+/**
+ * What `node dist/main.js` runs.
+ */

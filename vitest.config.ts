@@ -1,0 +1,18 @@
+import { fileURLToPath } from "node:url"
+
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  resolve: { alias: { solo: fileURLToPath(new URL("src/index.ts", import.meta.url)) } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    sequence: { concurrent: false },
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts", "plugins/**/*.ts"],
+      exclude: ["src/main.ts", "src/main/**"],
+      reporter: ["text", "lcov"],
+      thresholds: { statements: 80, branches: 60 },
+    },
+  },
+})
