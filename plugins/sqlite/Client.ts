@@ -1,0 +1,57 @@
+/**
+ * `SqlClient` on one SQLite file: one connection that writes, and read-only ones for streams, so
+ * that a slow reader never holds up the writer. It is what `@effect/sql-sqlite-node` would give,
+ * and goes the day a release of that fits (docs/decisions/0004).
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Pool from "effect/Pool"
+import * as Reactivity from "effect/reactivity/Reactivity"
+import * as Semaphore from "effect/Semaphore"
+import { make, makeSqliteAcquirers, SqlClient } from "effect/sql/SqlClient"
+import { makeCompilerSqlite } from "effect/sql/Statement"
+
+import { makeConnection, type SqliteConnection } from "./Connection.ts"
+
+/** Streams that can read at the same time; a further one waits for its turn. */
+const maxReaders = 8
+
+/** Where the database is. */
+export interface ClientOptions {
+  readonly filename: string
+  /** @see ConnectionOptions.busyTimeoutMs */
+  readonly busyTimeoutMs: number
+}
+
+/** Opens the database, creating it if needed, and provides it as `SqlClient`. */
+export const layerClient = (options: ClientOptions) =>
+  Layer.effect(
+    SqlClient,
+    Effect.gen(function* () {
+      const writer = yield* makeConnection({ ...options, readOnly: false })
+      const readers = yield* Pool.makeWithTTL({
+        acquire: makeConnection({ ...options, readOnly: true }),
+        min: 0,
+        max: maxReaders,
+        timeToLive: "1 minute",
+      })
+      const acquirers = makeSqliteAcquirers({
+        connection: Effect.succeed(writer),
+        semaphore: yield* Semaphore.make(1),
+        isTransaction: (connection: SqliteConnection) => connection.isTransaction,
+      })
+      return yield* make({
+        driver: "sqlite",
+        acquirer: Pool.get(readers),
+        borrower: acquirers.borrower,
+        transactionAcquirer: acquirers.transactionAcquirer,
+        onCommitFailure: acquirers.onCommitFailure,
+        isTransaction: acquirers.isTransaction,
+        compiler: makeCompilerSqlite(),
+        spanAttributes: [["db.system.name", "sqlite"]],
+        beginTransaction: "BEGIN IMMEDIATE",
+        prepareTransactionControls: true,
+        releaseSavepoint: (name) => `RELEASE SAVEPOINT ${name}`,
+      })
+    }),
+  ).pipe(Layer.provide(Reactivity.layer))

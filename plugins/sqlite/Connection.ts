@@ -1,0 +1,145 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+
+/**
+ * One connection to a SQLite file through `node:sqlite`, as `effect/sql` wants it. It owns the
+ * prepared statements and the translation of SQLite's errors; sharing connections is the client's
+ * business.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { Connection } from "effect/sql/SqlConnection"
+import { classifySqliteError, SqlError } from "effect/sql/SqlError"
+import * as Stream from "effect/Stream"
+
+/** Prepared statements kept per connection; the least recently used is dropped first. */
+const maxPrepared = 256
+
+/** Rows a stream hands on at once. */
+const streamChunk = 128
+
+/** What a connection needs to know. */
+export interface ConnectionOptions {
+  readonly filename: string
+  readonly readOnly: boolean
+  /** How long SQLite waits for another process's lock, in milliseconds. It blocks meanwhile. */
+  readonly busyTimeoutMs: number
+}
+
+/** A connection, with what `effect/sql` does not ask for but the plugin does. */
+export interface SqliteConnection extends Connection {
+  readonly isTransaction: boolean
+}
+
+/** Turns what `node:sqlite` throws into a `SqlError`; the code is where `effect/sql` looks for it. */
+const toSqlError = (operation: string) => (cause: unknown) => {
+  if (cause instanceof Error && "errcode" in cause) Object.assign(cause, { errno: cause.errcode })
+  return new SqlError({
+    reason: classifySqliteError(cause, {
+      operation,
+      message: cause instanceof Error ? cause.message : "Failed to execute statement",
+    }),
+  })
+}
+
+const attempt = <A>(operation: string, evaluate: () => A): Effect.Effect<A, SqlError> =>
+  Effect.try({ try: evaluate, catch: toSqlError(operation) })
+
+const open = (options: ConnectionOptions): DatabaseSync => {
+  const database = new DatabaseSync(options.filename, {
+    readOnly: options.readOnly,
+    timeout: options.busyTimeoutMs,
+    enableForeignKeyConstraints: true,
+  })
+  if (!options.readOnly) {
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+  }
+  database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
+  return database
+}
+
+/** Takes the next rows off a running query, and the query itself as long as there may be more. */
+const nextChunk = (rows: NodeJS.Iterator<object>) => {
+  const chunk: Array<object> = []
+  while (chunk.length < streamChunk) {
+    const next = rows.next()
+    if (next.done) return [chunk, Option.none<typeof rows>()] as const
+    chunk.push(next.value)
+  }
+  return [chunk, Option.some(rows)] as const
+}
+
+const makePrepare = (database: DatabaseSync) => {
+  const prepared = new Map<string, StatementSync>()
+  return (sql: string): StatementSync => {
+    let statement = prepared.get(sql)
+    if (statement === undefined) {
+      statement = database.prepare(sql)
+      if (prepared.size >= maxPrepared) {
+        const oldest = prepared.keys().next()
+        if (!oldest.done) prepared.delete(oldest.value)
+      }
+    } else {
+      prepared.delete(sql)
+    }
+    prepared.set(sql, statement)
+    return statement
+  }
+}
+
+/** Opens the file; the scope closes it. Fails with a `SqlError` when SQLite cannot. */
+export const makeConnection = Effect.fnUntraced(function* (
+  options: ConnectionOptions,
+): Effect.fn.Return<SqliteConnection, SqlError, Scope.Scope> {
+  const database = yield* Effect.acquireRelease(
+    attempt("open", () => open(options)),
+    (database) => Effect.sync(() => database.close()),
+  )
+  const prepare = makePrepare(database)
+
+  // Every statement binds through here: SQLite knows no booleans and no `undefined`.
+  const all = (statement: StatementSync, params: ReadonlyArray<unknown>) => {
+    statement.setReturnArrays(false)
+    return statement.all(...(params as ReadonlyArray<SQLInputValue>)) as ReadonlyArray<object>
+  }
+  const values = (statement: StatementSync, params: ReadonlyArray<unknown>) => {
+    statement.setReturnArrays(true)
+    return statement.all(...(params as ReadonlyArray<SQLInputValue>)) as unknown as ReadonlyArray<
+      ReadonlyArray<unknown>
+    >
+  }
+
+  return {
+    get isTransaction() {
+      return database.isTransaction
+    },
+    execute: (sql, params, transformRows) =>
+      attempt("execute", () => {
+        const rows = all(prepare(sql), params)
+        return transformRows === undefined ? rows : transformRows(rows)
+      }),
+    executeRaw: (sql, params) =>
+      attempt("executeRaw", () => prepare(sql).run(...(params as ReadonlyArray<SQLInputValue>))),
+    executeStream: (sql, params, transformRows) =>
+      attempt("executeStream", () =>
+        // A statement of its own: a cached one would be reset under the stream by its next user.
+        database.prepare(sql).iterate(...(params as ReadonlyArray<SQLInputValue>)),
+      ).pipe(
+        Effect.map((rows) =>
+          Stream.paginate(rows, () => attempt("executeStream", () => nextChunk(rows))).pipe(
+            Stream.map((row) => (transformRows === undefined ? row : transformRows([row])[0]!)),
+            Stream.ensuring(Effect.sync(() => rows.return?.())),
+          ),
+        ),
+        Stream.unwrap,
+      ),
+    executeValues: (sql, params) => attempt("executeValues", () => values(prepare(sql), params)),
+    executeValuesUnprepared: (sql, params) =>
+      attempt("executeValuesUnprepared", () => values(database.prepare(sql), params)),
+    executeUnprepared: (sql, params, transformRows) =>
+      attempt("executeUnprepared", () => {
+        const rows = all(database.prepare(sql), params)
+        return transformRows === undefined ? rows : transformRows(rows)
+      }),
+  }
+})

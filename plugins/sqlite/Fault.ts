@@ -1,0 +1,24 @@
+/**
+ * What SQLite's result codes mean to the kernel.
+ */
+import type { SqlError } from "effect/sql/SqlError"
+import type { StorageFault } from "solo"
+
+/** Primary result codes (https://sqlite.org/rescode.html), the low byte of an extended one. */
+const faults: Readonly<Record<number, StorageFault>> = {
+  5: "locked", // SQLITE_BUSY
+  6: "locked", // SQLITE_LOCKED
+  8: "io", // SQLITE_READONLY
+  10: "io", // SQLITE_IOERR
+  11: "corrupt", // SQLITE_CORRUPT
+  13: "full", // SQLITE_FULL
+  14: "io", // SQLITE_CANTOPEN
+  26: "corrupt", // SQLITE_NOTADB
+}
+
+/** Judges a failure by the code SQLite gave it. */
+export const classify = (error: SqlError): StorageFault => {
+  const cause = error.reason.cause
+  if (typeof cause !== "object" || cause === null || !("errcode" in cause)) return "unknown"
+  return typeof cause.errcode === "number" ? (faults[cause.errcode & 0xff] ?? "unknown") : "unknown"
+}

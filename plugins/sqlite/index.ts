@@ -1,0 +1,54 @@
+/**
+ * The embedded default storage: one SQLite file in the data directory, through `node:sqlite`.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Migrator from "effect/sql/Migrator"
+import { SqlClient } from "effect/sql/SqlClient"
+import { definePlugin, pluginApiVersion, Storage } from "solo"
+
+import { layerClient } from "./Client.ts"
+import { classify } from "./Fault.ts"
+import { migrations } from "./Migrations.ts"
+
+const Config = Schema.Struct({
+  /** The database file. */
+  filename: Schema.String.check(Schema.isMinLength(1)),
+  /** How long to wait for another process's lock on it; the kernel stands still meanwhile. */
+  busyTimeoutMs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60_000 })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(1000)),
+  ),
+})
+
+const storage = Layer.effect(
+  Storage,
+  Effect.gen(function* () {
+    const sql = yield* SqlClient
+    return Storage.of({
+      driver: "sqlite",
+      classify,
+      integrity: Effect.map(
+        sql<{ readonly quick_check: string }>`PRAGMA quick_check(100)`,
+        (rows) => rows.map((row) => row.quick_check).filter((line) => line !== "ok"),
+      ),
+    })
+  }),
+)
+
+/** Opens, migrates and provides the database. */
+export const layerSqlite = (config: typeof Config.Type) =>
+  Layer.mergeAll(storage, Layer.effectDiscard(Migrator.make({})({ loader: migrations }))).pipe(
+    Layer.provideMerge(layerClient(config)),
+  )
+
+/** The plugin `sqlite`. */
+export default definePlugin({
+  name: "sqlite",
+  version: "0.1.0",
+  apiVersion: pluginApiVersion,
+  needs: [],
+  provides: [SqlClient, Storage],
+  config: Config,
+  layer: layerSqlite,
+})
