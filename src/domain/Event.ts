@@ -27,19 +27,20 @@ export const payloads = {
   service_restarted: Schema.Struct({ revision: count, restarts: count }),
   /** A service crashed more often than its restart intensity allows. */
   service_gave_up: Schema.Struct({ revision: count, restarts: count, reason }),
-  /** Recovery brought a service back. */
-  service_recovered: Schema.Struct({ revision: count, recoveryId: Schema.String }),
-  /** Recovery could not bring a service back. */
-  service_recovery_failed: Schema.Struct({ revision: count, recoveryId: Schema.String, reason }),
+  /** Recovery brought a service back; caused by its `recovery_started`. */
+  service_recovered: Schema.Struct({ revision: count }),
+  /** Recovery could not bring a service back; caused by its `recovery_started`. */
+  service_recovery_failed: Schema.Struct({ revision: count, reason }),
   /** A kernel process started on this data directory. */
   system_started: Schema.Struct({
     kernelVersion: Schema.String,
     pid: count,
     previousEnd: Schema.Literals(["none", "clean", "unclean"]),
   }),
-  recovery_started: Schema.Struct({ recoveryId: Schema.String, services: count }),
+  /** Recovery begins; `services` should run. */
+  recovery_started: Schema.Struct({ services: count }),
+  /** Recovery is over; caused by its `recovery_started`. */
   recovery_completed: Schema.Struct({
-    recoveryId: Schema.String,
     recovered: count,
     skipped: count,
     failed: count,
@@ -103,7 +104,7 @@ export interface Origin {
   readonly tenantId?: TenantId
   readonly serviceId?: ServiceId
   readonly actor?: string | null
-  readonly causationId?: number
+  readonly causationId?: number | null
 }
 
 /** Drafts an event. */

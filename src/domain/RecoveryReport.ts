@@ -25,7 +25,8 @@ export type RecoveryOutcome = typeof RecoveryOutcome.Type
 
 /** One recovery. `count` is the number of services that should run. */
 export const RecoveryReport = Schema.Struct({
-  recoveryId: Schema.String,
+  /** Id of its `recovery_started` event, which the events it caused point to; `null` if unlogged. */
+  recoveryId: Schema.NullOr(count),
   startedAt: Schema.String,
   durationMs: count,
   /** Events folded to find out what should run, and rows skipped because they are unreadable. */

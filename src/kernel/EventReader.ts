@@ -36,11 +36,10 @@ const matches = (filter: EventFilter) => {
     (filter.untilId === undefined || event.id <= filter.untilId)
 }
 
-/** Makes the reading half of the store. */
-export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
+/** Reads pages; rows that cannot be read are skipped, and their ids go into `unreadable`. */
+const makeReadPage = Effect.fnUntraced(function* (unreadable: Set<number>) {
   const sql = yield* SqlClient
   const storage = yield* Storage
-  const unreadable = new Set<number>()
 
   const skip = (id: number, reason: string) =>
     Effect.suspend(() => {
@@ -51,7 +50,7 @@ export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
       )
     })
 
-  const page = Effect.fnUntraced(
+  return Effect.fnUntraced(
     function* (filter: EventFilter, after: number, size: number) {
       const conditions = [
         sql`id > ${after}`,
@@ -79,6 +78,12 @@ export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
         }),
     ),
   )
+})
+
+/** Makes the reading half of the store. */
+export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
+  const unreadable = new Set<number>()
+  const page = yield* makeReadPage(unreadable)
 
   const stream = (filter: EventFilter = {}): Stream.Stream<Event, StorageError> => {
     const pages = Stream.paginate(filter.sinceId ?? 0, (after) =>

@@ -8,10 +8,11 @@ import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql/SqlClient"
 
 import { genesis } from "../domain/HashChain.ts"
+import type { LogHead } from "./EventBatch.ts"
 import { makeEventReader } from "./EventReader.ts"
 import { EventStore } from "./EventStore.ts"
 import { makeEventTail } from "./EventTail.ts"
-import { type LogHead, makeEventWriter } from "./EventWriter.ts"
+import { makeEventWriter } from "./EventWriter.ts"
 import { Storage, StorageError } from "./Storage.ts"
 
 /** Events `filter` answers at most. */

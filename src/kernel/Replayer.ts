@@ -6,14 +6,13 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 
 import type { RecoveryReport } from "../domain/RecoveryReport.ts"
-import type { AppendError } from "./EventStore.ts"
 
 /** Brings back what the log says should run. */
 export class Replayer extends Context.Service<
   Replayer,
   {
     /** Recovers whatever should run and does not. Idempotent; one at a time. */
-    readonly replayDeployments: Effect.Effect<RecoveryReport, AppendError>
+    readonly replayDeployments: Effect.Effect<RecoveryReport>
     /** The last recovery of this kernel process. */
     readonly recoveryReport: Effect.Effect<Option.Option<RecoveryReport>>
   }

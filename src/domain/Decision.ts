@@ -1,0 +1,71 @@
+/**
+ * What follows from a command in a given situation: pure, so that every case can be seen and
+ * tested at once. Carrying a decision out is the deployer's business.
+ */
+import type { ServiceStatus } from "./Service.ts"
+import { isSameSpec, type LoggedSpec } from "./ServiceSpec.ts"
+import type { ServiceFact } from "./State.ts"
+
+/** The service as it runs, if it does. */
+export interface Current {
+  readonly status: ServiceStatus
+  readonly revision: number
+  readonly spec: LoggedSpec
+}
+
+/** What to do about a deployment. */
+export type DeployDecision =
+  /** The identical spec runs: answer as if it had just been deployed. */
+  | { readonly _tag: "Unchanged" }
+  /** Another spec runs: refuse. */
+  | { readonly _tag: "Conflict"; readonly revision: number }
+  /** The identical spec is a fact but does not run: start it again, with nothing new to log. */
+  | { readonly _tag: "StartAgain"; readonly revision: number }
+  /** Start it and log it as this revision. */
+  | { readonly _tag: "Deploy"; readonly revision: number }
+
+const isUp = (status: ServiceStatus) => status === "running" || status === "restarting"
+
+/** Decides a deployment of `spec`, given the latest fact and what runs. */
+export const decideDeploy = (
+  fact: ServiceFact | undefined,
+  current: Current | undefined,
+  spec: LoggedSpec,
+): DeployDecision => {
+  if (current !== undefined && isUp(current.status)) {
+    return isSameSpec(current.spec, spec)
+      ? { _tag: "Unchanged" }
+      : { _tag: "Conflict", revision: current.revision }
+  }
+  if (fact?._tag === "Deployed" && isSameSpec(fact.spec, spec)) {
+    return { _tag: "StartAgain", revision: fact.revision }
+  }
+  return { _tag: "Deploy", revision: (fact?.revision ?? 0) + 1 }
+}
+
+/** What to do about a service that ended without being asked to. */
+export type RestartDecision =
+  | { readonly _tag: "Leave" }
+  | { readonly _tag: "GiveUp" }
+  /** Start it again after a delay. */
+  | { readonly _tag: "Restart"; readonly delayMs: number }
+
+/** Delay before the first restart, doubled for each further one within the window. */
+export const firstDelayMs = 100
+/** Longest delay before a restart. */
+export const maxDelayMs = 10_000
+
+/**
+ * Decides a restart. `recent` are the times of the restarts within the last `maxSeconds`: at
+ * `maxRestarts` of them the service gives up (restart intensity, as in OTP's supervisor).
+ */
+export const decideRestart = (
+  spec: LoggedSpec,
+  ended: "crashed" | "stopped",
+  recent: number,
+): RestartDecision => {
+  if (spec.restart === "temporary") return { _tag: "Leave" }
+  if (spec.restart === "transient" && ended === "stopped") return { _tag: "Leave" }
+  if (recent >= spec.limits.maxRestarts) return { _tag: "GiveUp" }
+  return { _tag: "Restart", delayMs: Math.min(maxDelayMs, firstDelayMs * 2 ** recent) }
+}

@@ -1,0 +1,59 @@
+/**
+ * The fold of the log in memory, kept current by whoever appends a fact. Until it is loaded every
+ * reader waits, so nobody decides on half a log.
+ */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+
+import type { Event } from "../domain/Event.ts"
+import { empty, evolve, factTypes, type State } from "../domain/State.ts"
+import { EventStore } from "./EventStore.ts"
+import type { StorageError } from "./Storage.ts"
+
+/** What the log says should be. */
+export class DesiredState extends Context.Service<
+  DesiredState,
+  {
+    /** Folds the log. To be run once, at start-up. */
+    readonly load: Effect.Effect<void, StorageError>
+    /** How many events `load` folded. */
+    readonly folded: Effect.Effect<number>
+    /** The state, once it is loaded. */
+    readonly get: Effect.Effect<State>
+    /** Moves the state on by a fact that has just become durable. */
+    readonly record: (event: Event) => Effect.Effect<void>
+  }
+>()("solo/kernel/DesiredState") {
+  static readonly layer = Layer.effect(
+    DesiredState,
+    Effect.gen(function* () {
+      const store = yield* EventStore
+      const loaded = yield* Deferred.make<void>()
+      let state = empty
+      let folded = 0
+      return DesiredState.of({
+        load: Effect.gen(function* () {
+          yield* Stream.runForEach(store.stream({ types: factTypes }), (event) =>
+            Effect.sync(() => {
+              state = evolve(state, event)
+              folded += 1
+            }),
+          )
+          yield* Deferred.succeed(loaded, undefined)
+        }),
+        folded: Effect.sync(() => folded),
+        get: Effect.andThen(
+          Deferred.await(loaded),
+          Effect.sync(() => state),
+        ),
+        record: (event) =>
+          Effect.sync(() => {
+            state = evolve(state, event)
+          }),
+      })
+    }),
+  )
+}

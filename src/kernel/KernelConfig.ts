@@ -1,0 +1,37 @@
+/**
+ * The kernel's own settings, with their defaults and bounds.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+const bounded = (minimum: number, maximum: number, fallback: number) =>
+  Schema.Int.check(Schema.isBetween({ minimum, maximum })).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(fallback)),
+  )
+
+/** The settings; durations are milliseconds. */
+export const KernelSettings = Schema.Struct({
+  /** How long recovery may take as a whole; what has not come back by then is reported as failed. */
+  recoveryTimeoutMs: bounded(100, 3_600_000, 120_000),
+  /** Services that recovery starts at the same time. */
+  recoveryConcurrency: bounded(1, 256, 8),
+  /** How long the whole shutdown may take; services get the share `servicesShare` of it. */
+  shutdownTimeoutMs: bounded(100, 3_600_000, 10_000),
+  /** Services the kernel runs at most, and one tenant. */
+  maxServices: bounded(1, 100_000, 2000),
+  maxServicesPerTenant: bounded(1, 100_000, 500),
+})
+/** @see {@link KernelSettings} */
+export type KernelSettings = typeof KernelSettings.Type
+
+/** The part of the shutdown's time that stopping the services may take. */
+export const servicesShare = 0.6
+
+/** The part of the shutdown's time that one flush may take. */
+export const flushShare = 0.2
+
+/** The kernel's settings. */
+export class KernelConfig extends Context.Service<KernelConfig, KernelSettings>()(
+  "solo/kernel/KernelConfig",
+) {}

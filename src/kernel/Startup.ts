@@ -1,0 +1,30 @@
+/**
+ * The order of a start once everything is built: fold the log, bring the services back, be ready.
+ * And the first step of the way down, taken before anything is closed.
+ */
+import * as Effect from "effect/Effect"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+
+import { DesiredState } from "./DesiredState.ts"
+import { Lifecycle } from "./Lifecycle.ts"
+import { Readiness } from "./Readiness.ts"
+import { Replayer } from "./Replayer.ts"
+
+/**
+ * Brings the kernel up; returns when it is ready. Fails only if the log cannot be read at all. The
+ * scope's end announces the shutdown, so it must be the last thing started in that scope.
+ */
+export const startup = Effect.gen(function* () {
+  const desired = yield* DesiredState
+  const lifecycle = yield* Lifecycle
+  const readiness = yield* Readiness
+  const replayer = yield* Replayer
+
+  yield* Effect.addFinalizer(() => lifecycle.shutdown("asked to"))
+  yield* desired.load
+  yield* replayer.replayDeployments
+  yield* SubscriptionRef.update(readiness, (phase) =>
+    phase.status === "recovering" ? { status: "ready" as const } : phase,
+  )
+  yield* Effect.logInfo("ready")
+}).pipe(Effect.withSpan("startup"))
