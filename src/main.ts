@@ -1,4 +1,4 @@
 /**
  * What `node dist/main.js` runs.
  */
-export {}
+process.exitCode = 1

@@ -1,0 +1,16 @@
+/**
+ * `npm run bench`: all benchmarks, or those whose names are given.
+ */
+import { benchEventStore } from "./EventStore.ts"
+import { benchKernel } from "./Kernel.ts"
+import { type Measurement, report } from "./Measurement.ts"
+
+const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
+  "event-store": benchEventStore,
+  kernel: benchKernel,
+}
+
+const chosen = process.argv.slice(2)
+for (const [name, bench] of Object.entries(benches)) {
+  if (chosen.length === 0 || chosen.includes(name)) report(name, await bench())
+}
