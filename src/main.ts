@@ -1,4 +1,21 @@
 /**
- * What `node dist/main.js` runs.
+ * What `node dist/main.js` runs. On a Node that is too old it hands over to the one in
+ * `node_modules`, so nothing here or in what it imports statically may need a newer one than 20.
  */
-process.exitCode = 1
+import * as nodeModule from "node:module"
+import { fileURLToPath } from "node:url"
+
+import { handOver, isSupported } from "./main/Handover.ts"
+
+const script = fileURLToPath(import.meta.url)
+
+if (isSupported(process.versions.node)) {
+  // Beside the code and with its trust: a shared directory could be prepared by another user.
+  if (script.endsWith(".js")) {
+    nodeModule.enableCompileCache(fileURLToPath(new URL(".compile-cache", import.meta.url)))
+  }
+  const { launch } = await import("./main/Launch.ts")
+  launch()
+} else {
+  handOver(script)
+}

@@ -1,0 +1,11 @@
+/**
+ * The kernel's SHA-256 on `node:crypto`.
+ */
+import { hash } from "node:crypto"
+
+import * as Layer from "effect/Layer"
+
+import { Digest } from "../kernel/Digest.ts"
+
+/** Provides {@link Digest}. */
+export const layer = Layer.succeed(Digest, { sha256: (text) => hash("sha256", text) })

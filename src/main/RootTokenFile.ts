@@ -1,0 +1,81 @@
+/**
+ * Where the root token comes from: the configuration, or a file made once in the data directory.
+ * After that only its hash is kept; it appears in no log, error or event (promise 8).
+ */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+import * as fs from "node:fs/promises"
+import { join } from "node:path"
+
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+import { RootToken } from "../kernel/RootToken.ts"
+import { readIfThere, writeAtomically } from "./AtomicFile.ts"
+
+/** Random bytes in a generated token; base64url makes 43 characters of them. */
+const tokenBytes = 32
+
+/** What a root token looks like: visible ASCII, so that it fits into a header. */
+export const tokenPattern = /^[!-~]{32,1024}$/
+
+/** A file with a secret does not hold one. */
+export class SecretFileInvalid extends Schema.TaggedError<SecretFileInvalid>()(
+  "SecretFileInvalid",
+  { path: Schema.String, reason: Schema.String },
+) {
+  override get message(): string {
+    return `${this.path}: ${this.reason}`
+  }
+}
+
+const failed = (path: string) => (cause: unknown) =>
+  new SecretFileInvalid({ path, reason: (cause as Error).message })
+
+const close = Effect.fnUntraced(function* (path: string) {
+  const stats = yield* Effect.tryPromise({ try: () => fs.stat(path), catch: failed(path) })
+  if ((stats.mode & 0o077) === 0) return
+  yield* Effect.tryPromise({ try: () => fs.chmod(path, 0o600), catch: failed(path) })
+  yield* Effect.logWarning(`${path} was open to other users of this machine; it is closed now`)
+})
+
+/** The token in `<directory>/root-token`; made, durably and with mode 0600, where there is none. */
+export const readOrGenerate = Effect.fn("RootTokenFile.readOrGenerate")(function* (
+  directory: string,
+) {
+  const path = join(directory, "root-token")
+  const stored = yield* Effect.tryPromise({ try: () => readIfThere(path), catch: failed(path) })
+  if (stored === undefined) {
+    const token = randomBytes(tokenBytes).toString("base64url")
+    yield* Effect.tryPromise({
+      try: () => writeAtomically(path, `${token}\n`),
+      catch: failed(path),
+    })
+    yield* Effect.logInfo(`the root token was generated into ${path}`)
+    return Redacted.make(token, { label: "root token" })
+  }
+  yield* close(path)
+  const token = stored.trim()
+  if (!tokenPattern.test(token)) {
+    const reason =
+      "holds no root token (at least 32 characters without spaces); delete it to have a new one generated"
+    return yield* new SecretFileInvalid({ path, reason })
+  }
+  return Redacted.make(token, { label: "root token" })
+})
+
+const digest = (text: string) => createHash("sha256").update(text).digest()
+
+/** Provides {@link RootToken}: the configured token, or the one in the data directory. */
+export const layer = (directory: string, configured: Redacted.Redacted | undefined) =>
+  Layer.effect(
+    RootToken,
+    Effect.gen(function* () {
+      const token = configured ?? (yield* readOrGenerate(directory))
+      const expected = digest(Redacted.value(token))
+      return RootToken.of({
+        verify: (presented) => timingSafeEqual(digest(Redacted.value(presented)), expected),
+      })
+    }),
+  )
