@@ -80,17 +80,19 @@ const notAResponse = problem(
   "the service answered with a status or header that HTTP does not allow",
 )
 
-const respond = ({
-  body,
-  headers,
-  status,
-}: ServiceResponse): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem> => {
+const respond = (
+  { body, headers, status }: ServiceResponse,
+  requestId: string,
+): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem> => {
   const passed = toClient(headers)
   if (passed === undefined || !Number.isInteger(status) || status < 200 || status > 599) {
     return Effect.fail(notAResponse)
   }
   const { "set-cookie": cookies, ...rest } = passed
-  const options = { status, headers: rest as Record<string, string> }
+  const options = {
+    status,
+    headers: { ...rest, "x-request-id": requestId } as Record<string, string>,
+  }
   const response =
     body === null ? HttpServerResponse.empty(options) : HttpServerResponse.stream(body, options)
   const written = response.headers as Record<string, string | Array<string>>
@@ -135,7 +137,7 @@ export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">)
             },
           )
           .pipe(Effect.mapError((error) => (exceeded() ? tooLarge : fromKernel(error))))
-        return yield* respond(response)
+        return yield* respond(response, id)
       })
 
       yield* router.add("*", "/services/:tenantId/:serviceId/*", handle)

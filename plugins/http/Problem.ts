@@ -75,7 +75,7 @@ export const problemResponse = (
   HttpServerResponse.text(JSON.stringify(problemBody(problem, requestId)), {
     status: problemKind(problem.problem).status,
     contentType: ProblemDetails.contentType,
-    headers: problemHeaders(problem),
+    headers: { ...problemHeaders(problem), "x-request-id": requestId },
   })
 
 /** Described, but left out of the type: nothing here decodes a problem. */

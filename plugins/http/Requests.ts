@@ -146,7 +146,6 @@ export const makeRequests = Effect.fnUntraced(function* (
         const better = found?.problem === "route-not-found" ? explain(request) : undefined
         return respondToFailure(better === undefined ? cause : Cause.fail(better))
       }),
-      Effect.map(HttpServerResponse.setHeader("x-request-id", record.id)),
       Effect.provideService(CurrentRequest, record),
     )
     if (isIngress(request.url)) return answered
@@ -155,7 +154,7 @@ export const makeRequests = Effect.fnUntraced(function* (
       const response = yield* answered
       const ended = yield* Clock.currentTimeMillis
       yield* logLine(request, response, record, ended - started)
-      return HttpServerResponse.setHeaders(response, apiHeaders)
+      return HttpServerResponse.setHeaders(response, { ...apiHeaders, "x-request-id": record.id })
     })
   }
   return { handle: Effect.flatMap(HttpServerRequest.HttpServerRequest, handle) }
