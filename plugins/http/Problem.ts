@@ -63,6 +63,8 @@ export const problemHeaders = (problem: Problem): Record<string, string> => {
   return {
     ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
     ...(problem.problem === "unauthenticated" ? { "www-authenticate": 'Bearer realm="solo"' } : {}),
+    // What is left of the body is not waited for.
+    ...(problem.problem === "request-timeout" ? { connection: "close" } : {}),
     ...(problem.allow === undefined ? {} : { allow: problem.allow.join(", ") }),
   }
 }

@@ -4,11 +4,13 @@
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import { MaxBodySize } from "effect/http/HttpIncomingMessage"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 
 import type { GatewayConfig } from "./GatewayConfig.ts"
 import { answers, type Problem, problem } from "./Problem.ts"
@@ -23,11 +25,13 @@ export class RequestBody extends HttpApiMiddleware.Service<RequestBody>()(
   static readonly layer = (
     config: Pick<GatewayConfig, "bodyTimeoutMs" | "maxBodyBytes">,
   ): Layer.Layer<RequestBody> =>
-    Layer.succeed(
+    Layer.effect(
       RequestBody,
-      RequestBody.of((handled) =>
-        Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-          Effect.andThen(readJson(request, config), handled),
+      Effect.map(Effect.scope, (scope) =>
+        RequestBody.of((handled) =>
+          Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+            Effect.andThen(readJson(request, config, scope), handled),
+          ),
         ),
       ),
     )
@@ -53,6 +57,7 @@ const wrongType = (headers: HttpServerRequest.HttpServerRequest["headers"]): str
 const readJson = (
   request: HttpServerRequest.HttpServerRequest,
   { bodyTimeoutMs, maxBodyBytes }: Pick<GatewayConfig, "bodyTimeoutMs" | "maxBodyBytes">,
+  gateway: Scope.Scope,
 ): Effect.Effect<void, Problem> => {
   const reason = wrongType(request.headers)
   if (reason !== undefined) return Effect.fail(problem("unsupported-media-type", reason))
@@ -68,6 +73,10 @@ const readJson = (
         ? tooLarge
         : problem("malformed-body", "the body could not be read to its end"),
     ),
+    // Interrupting the read would destroy the connection before the client has its answer, so the
+    // read outlives the request by as long as the connection does.
+    Effect.forkIn(gateway),
+    Effect.flatMap(Fiber.join),
     Effect.timeoutOrElse({
       duration: bodyTimeoutMs,
       orElse: () =>

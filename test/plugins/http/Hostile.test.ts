@@ -26,7 +26,10 @@ afterEach(async () => {
   assert.isFalse(gateway.logged.some((line) => line.includes("met a defect")))
 })
 
-const post = (body: BodyInit, headers: Record<string, string> = {}) =>
+const post = (
+  body: string | Uint8Array | ReadableStream<Uint8Array>,
+  headers: Record<string, string> = {},
+) =>
   gateway.call("/v1/services", {
     method: "POST",
     body,
@@ -98,7 +101,7 @@ describe("a spec", () => {
 
 describe("a body", () => {
   const nested = 20_000
-  const malformed: Record<string, BodyInit> = {
+  const malformed: Record<string, string | Uint8Array | ReadableStream<Uint8Array>> = {
     empty: "",
     "cut off": '{"serviceId": "x", "source"',
     "no JSON": "serviceId=x",
@@ -358,6 +361,14 @@ describe("bytes that are no request", () => {
         "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     )
     assert.match(answer, /^HTTP\/1\.1 200/)
+    assert.match(answer, /^connection: close/im)
+  })
+
+  it("answer the request before them first, when they follow a whole one", async () => {
+    const answer = await gateway.raw(
+      `GET /v1/services HTTP/1.1\r\n${auth}\r\n\x00\x01garbage\r\n\r\n`,
+    )
+    assert.deepStrictEqual(answer.match(/HTTP\/1\.1 \d{3}/g), ["HTTP/1.1 200"])
   })
 })
 
