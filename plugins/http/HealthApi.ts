@@ -18,7 +18,7 @@ const live = HttpApiEndpoint.get("live", "/health/live", {
   .annotate(OpenApi.Description, "200 for as long as the process can answer at all.")
 
 /** What `/health/ready` answers while the kernel cannot be relied on, or no longer. */
-export const Unready = Schema.Union([
+const Unready = Schema.Union([
   Schema.Struct({
     status: Schema.Literal("recovering"),
     recovered: Schema.Int,

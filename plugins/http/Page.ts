@@ -14,7 +14,7 @@ import type { Problem } from "./Problem.ts"
 /** Items on a page unless `limit` says otherwise. */
 export const defaultLimit = 100
 /** Most items on a page. */
-export const maxLimit = 1000
+const maxLimit = 1000
 
 /** The query fields of every list. */
 export const pageQuery = {

@@ -58,7 +58,7 @@ export const problemBody = (problem: Problem, requestId: string) => {
 }
 
 /** Headers that go with a problem, beside those of every response. */
-export const problemHeaders = (problem: Problem): Record<string, string> => {
+const problemHeaders = (problem: Problem): Record<string, string> => {
   const { retryAfter } = problemKind(problem.problem)
   return {
     ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),

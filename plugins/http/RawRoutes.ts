@@ -7,7 +7,7 @@ import type { Permission } from "./Authorization.ts"
 import { problemKind, problemType, type ProblemName } from "./ProblemCatalogue.ts"
 
 /** The path of ingress, as the document writes it. */
-export const ingressPath = "/services/{tenantId}/{serviceId}/{path}"
+const ingressPath = "/services/{tenantId}/{serviceId}/{path}"
 /** What a caller of a service needs. */
 export const ingressPermission: Permission = "invoke"
 /** Where the OpenAPI document is. Public. */

@@ -20,7 +20,7 @@ import type { GatewayConfig } from "./GatewayConfig.ts"
 const maxTimeoutCheckMs = 1000
 
 /** The gateway cannot listen where it should. */
-export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
+class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
   host: Schema.String,
   port: Schema.Int,
   code: Schema.String,

@@ -53,7 +53,7 @@ const routes = (config: GatewayConfig) =>
   )
 
 /** The gateway over `Authority`, whoever provides that. */
-export const gatewayLayer = (config: GatewayConfig) =>
+const gatewayLayer = (config: GatewayConfig) =>
   Layer.effect(
     Gateway,
     Effect.gen(function* () {

@@ -252,6 +252,3 @@ export const makeFakeKernel = () => {
     enter: (next: Phase) => Effect.runSync(SubscriptionRef.set(phase, next)),
   }
 }
-
-/** A running fake kernel. */
-export type FakeKernel = ReturnType<typeof makeFakeKernel>

@@ -171,11 +171,14 @@ describe("a request on its way in", () => {
         Effect.onInterrupt(() => Deferred.succeed(aborted, undefined)),
       )
     const leaving = new AbortController()
-    const response = gateway.call("/services/acme/greeter/", { signal: leaving.signal })
-    response.catch(() => {})
+    const left = gateway.call("/services/acme/greeter/", { signal: leaving.signal }).then(
+      () => "answered",
+      () => "left",
+    )
     await Effect.runPromise(Deferred.await(started))
     leaving.abort()
     await Effect.runPromise(Deferred.await(aborted))
+    assert.strictEqual(await left, "left")
   })
 
   it("closes the request's scope when the client leaves while the response streams", async () => {
