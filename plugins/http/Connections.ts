@@ -1,0 +1,141 @@
+/**
+ * The open connections of one server: answers bytes that are no request, and at shutdown closes
+ * each connection as soon as it owes nobody an answer. Node alone would keep an idle connection
+ * for its whole keep-alive time, and a silent one for ever.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
+
+import * as Effect from "effect/Effect"
+import * as ProblemDetails from "effect/http/ProblemDetails"
+
+import type { NameRequest } from "./CurrentRequest.ts"
+import { type Problem, problem, problemBody } from "./Problem.ts"
+import { problemKind } from "./ProblemCatalogue.ts"
+
+/** How long a client has to read the answer to bytes that are no request. */
+const lingerMs = 500
+
+const malformed = problem("malformed-http", "the bytes received are not an HTTP/1.1 request")
+
+const unmetExpectation = problem("expectation-failed", "Expect knows only 100-continue")
+
+/** What Node's parser refuses, as the problem it is. */
+const refusals: Record<string, Problem> = {
+  HPE_HEADER_OVERFLOW: problem("headers-too-large", "request line and headers are too large"),
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: problem("body-too-large", "the chunk extensions are too large"),
+  ERR_HTTP_REQUEST_TIMEOUT: problem("request-timeout", "the request did not arrive in time"),
+}
+
+/** Whole answer to a request that never reaches a route. It ends the connection. */
+const answer = (refused: Problem, requestId: string) => {
+  const { status, title } = problemKind(refused.problem)
+  const body = JSON.stringify(problemBody(refused, requestId))
+  const headers = {
+    "Content-Type": ProblemDetails.contentType,
+    "Content-Length": Buffer.byteLength(body),
+    "X-Request-Id": requestId,
+    Connection: "close",
+  }
+  return {
+    through: (response: ServerResponse): void => {
+      response.writeHead(status, headers)
+      response.end(body)
+    },
+    raw: [
+      `HTTP/1.1 ${status} ${title}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+      "",
+      body,
+    ].join("\r\n"),
+  }
+}
+
+const close = (socket: Socket, lastWords = ""): void => {
+  if (socket.destroyed) return
+  socket.setTimeout(lingerMs, () => socket.destroy())
+  socket.end(lastWords)
+}
+
+/** What one connection still has to answer. */
+interface Owed {
+  readonly responses: Set<ServerResponse>
+  /** Close it as soon as it owes nothing: what came after cannot be read. */
+  doomed: boolean
+}
+
+/** Answers bytes that Node's parser refuses, without breaking answers that are on their way. */
+const refuse = (error: NodeJS.ErrnoException, socket: Socket, owed: Owed, requestId: string) => {
+  if (error.code === "ECONNRESET" || !socket.writable) return socket.destroy()
+  const refusal = answer(refusals[error.code ?? ""] ?? malformed, requestId)
+  const open = [...owed.responses]
+  const unfinished = open.find(({ req }) => !req.complete)
+  if (unfinished === undefined) {
+    // The bytes are not part of any request taken so far: those are answered first.
+    owed.doomed = true
+    return open.length > 0 ? undefined : close(socket, refusal.raw)
+  }
+  // Half an answer cannot be taken back; a second one after it would be taken for its end.
+  if (open.length > 1 || unfinished.headersSent) return socket.destroy()
+  return refusal.through(unfinished)
+}
+
+/** Watches the connections of `server`. */
+export const watchConnections = (server: Server, nameRequest: NameRequest) => {
+  const connections = new Map<Socket, Owed>()
+  let draining = false
+  let whenEmpty = () => {}
+
+  server.on("connection", (socket: Socket) => {
+    connections.set(socket, { responses: new Set(), doomed: false })
+    socket.on("close", () => {
+      connections.delete(socket)
+      if (connections.size === 0) whenEmpty()
+    })
+    // A connection that breaks is the client's affair; unhandled, it would be the kernel's.
+    socket.on("error", () => {})
+  })
+
+  const onRequest = ({ headers, socket }: IncomingMessage, response: ServerResponse): void => {
+    const owed = connections.get(socket)
+    if (owed === undefined) return
+    // Node reads nothing more from a connection once an upgrade was asked for and declined.
+    if (headers.upgrade !== undefined) response.shouldKeepAlive = false
+    owed.responses.add(response)
+    response.on("close", () => {
+      owed.responses.delete(response)
+      if ((draining || owed.doomed) && owed.responses.size === 0) close(socket)
+    })
+  }
+  server.prependListener("request", onRequest)
+  server.prependListener("checkContinue", onRequest)
+
+  server.on("checkExpectation", (_request: IncomingMessage, response: ServerResponse) => {
+    answer(unmetExpectation, nameRequest(undefined)).through(response)
+  })
+
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    const owed = connections.get(socket)
+    if (owed === undefined) socket.destroy()
+    else refuse(error, socket, owed, nameRequest(undefined))
+  })
+
+  return {
+    /** Takes no more connections, closes each that owes no answer, and waits for the others. */
+    drain: Effect.callback<void>((resume) => {
+      draining = true
+      whenEmpty = () => resume(Effect.void)
+      server.close()
+      for (const [socket, { responses }] of connections) {
+        if (responses.size === 0) close(socket)
+      }
+      if (connections.size === 0) whenEmpty()
+    }),
+    /** Closes whatever is left, at once. Returns how many connections that were. */
+    destroy: Effect.sync(() => {
+      const { size } = connections
+      for (const socket of connections.keys()) socket.destroy()
+      return size
+    }),
+  }
+}

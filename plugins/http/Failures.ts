@@ -1,0 +1,132 @@
+/**
+ * Which failure becomes which problem: the kernel's typed errors, requests that do not decode,
+ * routes that do not exist, and defects. Only defects are logged; they never reach the client.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
+import * as HttpServerError from "effect/http/HttpServerError"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as SchemaIssue from "effect/SchemaIssue"
+import type { AppendError, DeployError, IngressError, KillError, ServiceNotFound } from "solo"
+
+import { CurrentRequest } from "./CurrentRequest.ts"
+import { type FieldError, Problem, problem, problemResponse } from "./Problem.ts"
+import type { ProblemName } from "./ProblemCatalogue.ts"
+
+/** Every typed failure of the kernel that a request can meet. */
+export type KernelError = DeployError | KillError | IngressError | AppendError | ServiceNotFound
+
+const names: Record<Exclude<KernelError["_tag"], "StorageError" | "CompileFailed">, ProblemName> = {
+  ServiceConflict: "service-conflict",
+  ServiceNotFound: "service-not-found",
+  SourceTooLarge: "source-too-large",
+  TooManyServices: "too-many-services",
+  StartFailed: "start-failed",
+  StartTimedOut: "start-timed-out",
+  KernelStopping: "kernel-stopping",
+  LogClosed: "kernel-stopping",
+  LogOverloaded: "log-overloaded",
+  EventTooLarge: "event-too-large",
+  RequestTimedOut: "service-timed-out",
+  ServiceThrew: "service-failed",
+  NotRunning: "service-not-running",
+  Overloaded: "service-overloaded",
+}
+
+/** The problem that a failure of the kernel is for the client. */
+export const fromKernel = (error: KernelError): Problem => {
+  switch (error._tag) {
+    case "StorageError":
+      return problem(error.fault === "full" ? "storage-full" : "storage-unavailable", error.message)
+    case "CompileFailed":
+      return new Problem({
+        problem: "source-invalid",
+        detail: error.message,
+        line: error.line,
+        column: error.column,
+      })
+    default:
+      return problem(names[error._tag], error.message)
+  }
+}
+
+/** As many wrong fields as one answer names. */
+const maxFieldErrors = 50
+/** As many characters as the message about one field may have. */
+const maxMessageLength = 300
+
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const segment = (key: PropertyKey | { readonly key: PropertyKey }): string | number => {
+  const plain = typeof key === "object" ? key.key : key
+  return typeof plain === "number" ? plain : String(plain).slice(0, maxMessageLength)
+}
+
+const fieldErrors = (slot: string, issue: SchemaIssue.Issue): ReadonlyArray<FieldError> =>
+  formatIssue(issue)
+    .issues.slice(0, maxFieldErrors)
+    .map(({ message, path }) => ({
+      path: [slot, ...(path ?? []).map(segment)],
+      message: message.slice(0, maxMessageLength),
+    }))
+
+/** A request whose fields are wrong. */
+export const invalidRequest = (errors: ReadonlyArray<FieldError>): Problem =>
+  new Problem({
+    problem: "invalid-request",
+    detail: errors.map(({ message, path }) => `${path.join(".")}: ${message}`).join("; "),
+    errors,
+  })
+
+/** The problem that an error from Effect's own HTTP machinery is, or `undefined` for a defect. */
+const fromMachinery = (error: unknown): Problem | undefined => {
+  if (error instanceof Problem) return error
+  if (HttpApiSchemaError.is(error)) {
+    return error.kind === "Body" || error.kind === "ResponseHeaders"
+      ? undefined
+      : invalidRequest(fieldErrors(error.kind.toLowerCase(), error.cause.issue))
+  }
+  if (HttpServerError.isHttpServerError(error)) {
+    switch (error.reason._tag) {
+      case "RouteNotFound":
+        return problem("route-not-found", "there is no such route; GET /openapi.json lists all")
+      case "RequestParseError":
+        return error.reason.reason === "BodyTooLarge"
+          ? problem("body-too-large", "the body is larger than this route takes")
+          : problem("malformed-body", "the body could not be read to its end")
+      default:
+        return undefined
+    }
+  }
+  return undefined
+}
+
+/** The problem inside `cause`, or `undefined` when the cause is a defect or an interruption. */
+export const problemOf = (cause: Cause.Cause<unknown>): Problem | undefined => {
+  for (const reason of cause.reasons) {
+    if (reason._tag === "Interrupt") continue
+    const found = fromMachinery(reason._tag === "Fail" ? reason.error : reason.defect)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** Answers a request that failed. Interruptions stay what they are. */
+export const respondToFailure = (
+  cause: Cause.Cause<unknown>,
+): Effect.Effect<HttpServerResponse> => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+  const found = problemOf(cause)
+  return Effect.flatMap(CurrentRequest, ({ id: requestId }) =>
+    found === undefined
+      ? Effect.as(
+          Effect.annotateLogs(Effect.logError("a request met a defect", cause), { requestId }),
+          problemResponse(
+            problem("internal-error", "the kernel's log has the cause under this requestId"),
+            requestId,
+          ),
+        )
+      : Effect.succeed(problemResponse(found, requestId)),
+  )
+}

@@ -1,0 +1,145 @@
+/**
+ * The way into services: `/services/{tenantId}/{serviceId}/…`. It checks the caller, hands the
+ * request over as a stream and the response back as one. A raw route, because it is the hot path
+ * and its bodies belong to the service.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Stream from "effect/Stream"
+import { Ingress, type ServiceId, type ServiceResponse, type TenantId } from "solo"
+
+import { admit, Authority, bearerToken } from "./Authorization.ts"
+import { CurrentRequest } from "./CurrentRequest.ts"
+import { fromKernel, invalidRequest } from "./Failures.ts"
+import type { GatewayConfig } from "./GatewayConfig.ts"
+import { Problem, problem } from "./Problem.ts"
+import { ingressPermission } from "./RawRoutes.ts"
+import { toClient, toService } from "./ServiceHeaders.ts"
+
+// The ids are matched as they stand, before any decoding: what the router and the service would
+// decode differently cannot name another tenant (promise 6).
+const pattern = /^\/services\/([A-Za-z0-9_-]{1,128})\/([A-Za-z0-9_-]{1,128})(?=[/?]|$)(.*)$/s
+
+const malformedName = invalidRequest([
+  {
+    path: ["params"],
+    message:
+      "Expected /services/{tenantId}/{serviceId}/…, each id 1 to 128 characters out of A-Z, a-z, 0-9, _ and -",
+  },
+])
+
+const untraceable = new Problem({
+  problem: "method-not-allowed",
+  detail: "TRACE is not handed to services",
+  allow: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+})
+
+/** Whether a URL is one of ingress. */
+export const isIngress = (url: string): boolean => url.startsWith("/services/")
+
+/** The origin a service sees: the one the client used, if that can be part of a URL. */
+const makeOriginOf = () => {
+  let known = "localhost"
+  return (host: string | undefined): string => {
+    if (host === undefined || host === known) return known
+    if (!/^[A-Za-z0-9.\-_:[\]]{1,255}$/.test(host) || !URL.canParse(`http://${host}/`)) return known
+    known = host
+    return host
+  }
+}
+
+/** Passes a body on while it stays within `maximum` bytes. */
+const bounded = (request: HttpServerRequest, maximum: number) => {
+  const { headers, method } = request
+  const length = headers["content-length"]
+  const tooLarge = problem(
+    "body-too-large",
+    `the body is larger than the ${maximum} bytes that may go into a service`,
+  )
+  const has =
+    method !== "GET" &&
+    method !== "HEAD" &&
+    (headers["transfer-encoding"] !== undefined || (length !== undefined && length !== "0"))
+  let received = 0
+  return {
+    tooLarge,
+    exceeded: () => received > maximum || Number(length ?? 0) > maximum,
+    body: has
+      ? Stream.mapArrayEffect(request.stream, (chunks) => {
+          for (const chunk of chunks) received += chunk.length
+          return received > maximum ? Effect.fail(tooLarge) : Effect.succeed(chunks)
+        })
+      : null,
+  }
+}
+
+const notAResponse = problem(
+  "service-failed",
+  "the service answered with a status or header that HTTP does not allow",
+)
+
+const respond = (
+  { body, headers, status }: ServiceResponse,
+  requestId: string,
+): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem> => {
+  const passed = toClient(headers)
+  if (passed === undefined || !Number.isInteger(status) || status < 200 || status > 599) {
+    return Effect.fail(notAResponse)
+  }
+  const { "set-cookie": cookies, ...rest } = passed
+  const options = {
+    status,
+    headers: { ...rest, "x-request-id": requestId } as Record<string, string>,
+  }
+  const response =
+    body === null ? HttpServerResponse.empty(options) : HttpServerResponse.stream(body, options)
+  const written = response.headers as Record<string, string | Array<string>>
+  // Node writes one header per cookie when given a list, which Effect's header type cannot say.
+  if (cookies !== undefined) written["set-cookie"] = cookies
+  // Effect gives a stream a type; a service that gave none is left without.
+  if (rest["content-type"] === undefined) delete written["content-type"]
+  return Effect.succeed(response)
+}
+
+/** Adds the route. */
+export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">) =>
+  HttpRouter.use(
+    Effect.fnUntraced(function* (router) {
+      const authority = yield* Authority
+      const ingress = yield* Ingress
+      const originOf = makeOriginOf()
+
+      const handle = Effect.fnUntraced(function* (request: HttpServerRequest) {
+        const { headers, method, url } = request
+        yield* admit(
+          authority,
+          bearerToken(headers["authorization"]),
+          ingressPermission,
+          headers["x-tenant-id"],
+        )
+        const target = pattern.exec(url)
+        if (target === null) return yield* malformedName
+        if (method === "TRACE") return yield* untraceable
+        const { body, exceeded, tooLarge } = bounded(request, config.maxIngressBodyBytes)
+        if (exceeded()) return yield* tooLarge
+        const { id } = yield* CurrentRequest
+        const rest = target[3]!
+        const response = yield* ingress
+          .request(
+            { tenantId: target[1] as TenantId, serviceId: target[2] as ServiceId },
+            {
+              method,
+              url: `http://${originOf(headers["host"])}${rest.startsWith("/") ? "" : "/"}${rest}`,
+              headers: toService(headers, id),
+              body,
+            },
+          )
+          .pipe(Effect.mapError((error) => (exceeded() ? tooLarge : fromKernel(error))))
+        return yield* respond(response, id)
+      })
+
+      yield* router.add("*", "/services/:tenantId/:serviceId/*", handle)
+    }),
+  )

@@ -1,0 +1,164 @@
+/**
+ * What every request passes through, whatever its route: its id, the refusal while the kernel is
+ * stopping, the time bound, problem details for whatever goes wrong, and one log line. Routing and
+ * meaning are below it, the network above.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as Scope from "effect/Scope"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { Readiness } from "solo"
+
+import { Api } from "./Api.ts"
+import { CurrentRequest, makeNameRequest, type RequestRecord } from "./CurrentRequest.ts"
+import { invalidRequest, problemOf, respondToFailure } from "./Failures.ts"
+import type { GatewayConfig } from "./GatewayConfig.ts"
+import { isIngress } from "./IngressRoute.ts"
+import { Problem, problem } from "./Problem.ts"
+import { docsPath, openApiPath } from "./RawRoutes.ts"
+
+type Routed = Effect.Effect<
+  HttpServerResponse.HttpServerResponse,
+  unknown,
+  HttpServerRequest.HttpServerRequest | Scope.Scope
+>
+
+const pathOf = (url: string): string => /^[^?#;]*/.exec(url)![0]
+
+/** Methods by path, for telling a wrong method from a wrong path. */
+const makeMethodsOf = () => {
+  const routes: Array<{ readonly pattern: RegExp; readonly method: string }> = [
+    { pattern: new RegExp(`^${openApiPath}/?$`), method: "GET" },
+    { pattern: new RegExp(`^${docsPath}/?$`), method: "GET" },
+  ]
+  HttpApi.reflect(Api, {
+    onGroup: () => {},
+    onEndpoint: ({ endpoint }) => {
+      const pattern = new RegExp(`^${endpoint.path.replaceAll(/:[A-Za-z]+/g, "[^/]+")}/?$`)
+      routes.push({ pattern, method: endpoint.method })
+    },
+  })
+  return (path: string): ReadonlyArray<string> => {
+    const methods = routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
+    return methods.includes("GET") ? [...methods, "HEAD"] : methods
+  }
+}
+
+const isDecodable = (path: string): boolean => {
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Says more precisely why no route was found. */
+const makeExplain = () => {
+  const methodsOf = makeMethodsOf()
+  return (request: HttpServerRequest.HttpServerRequest): Problem | undefined => {
+    const path = pathOf(request.url)
+    if (!isDecodable(path)) {
+      return invalidRequest([
+        { path: ["path"], message: "Expected percent-encoding of valid UTF-8, such as %20" },
+      ])
+    }
+    const allow = methodsOf(path)
+    return allow.length === 0
+      ? undefined
+      : new Problem({
+          problem: "method-not-allowed",
+          detail: `${path} has no ${request.method}, only ${allow.join(", ")}`,
+          allow,
+        })
+  }
+}
+
+const stopping = problem("kernel-stopping", "the kernel is stopping; try again when it is back")
+
+const noHost = problem("malformed-http", "an HTTP/1.1 request needs exactly one Host header")
+
+/** Routes that answer while the kernel is stopping. */
+const isHealth = (url: string): boolean => url.startsWith("/health/")
+
+const hasNoHost = (request: HttpServerRequest.HttpServerRequest): boolean => {
+  const { headers, httpVersion } = request.source as {
+    readonly headers: { readonly host?: string | undefined }
+    readonly httpVersion: string
+  }
+  return headers.host === undefined && httpVersion === "1.1"
+}
+
+const logLine = (
+  request: HttpServerRequest.HttpServerRequest,
+  response: HttpServerResponse.HttpServerResponse,
+  record: RequestRecord,
+  ms: number,
+) =>
+  Effect.annotateLogs(Effect.logDebug("request"), {
+    method: request.method,
+    route: record.route,
+    status: response.status,
+    ms,
+    requestId: record.id,
+    tenantId: record.tenantId,
+  })
+
+/** Wraps `routed`, the routes, into what the server runs for each request. It never fails. */
+export const makeRequests = Effect.fnUntraced(function* (
+  routed: Routed,
+  { requestTimeoutMs }: Pick<GatewayConfig, "requestTimeoutMs">,
+) {
+  const readiness = yield* Readiness
+  const nameRequest = yield* makeNameRequest
+  const explain = makeExplain()
+
+  const timed = Effect.timeoutOrElse(routed, {
+    duration: requestTimeoutMs,
+    orElse: () =>
+      Effect.fail(
+        problem("request-timed-out", `the call did not finish within ${requestTimeoutMs} ms`),
+      ),
+  })
+
+  const select = (request: HttpServerRequest.HttpServerRequest): Routed => {
+    const { url } = request
+    if (hasNoHost(request)) return Effect.fail(noHost)
+    if (SubscriptionRef.getUnsafe(readiness).status === "stopping" && !isHealth(url)) {
+      return Effect.fail(stopping)
+    }
+    return isIngress(url) ? routed : timed
+  }
+
+  const handle = (request: HttpServerRequest.HttpServerRequest) => {
+    const record: RequestRecord = {
+      id: nameRequest(request.headers["x-request-id"]),
+      route: null,
+      tenantId: null,
+    }
+    const answered = select(request).pipe(
+      Effect.catchCause((cause) => {
+        const found = problemOf(cause)
+        const better = found?.problem === "route-not-found" ? explain(request) : undefined
+        return respondToFailure(better === undefined ? cause : Cause.fail(better))
+      }),
+      Effect.provideService(CurrentRequest, record),
+    )
+    if (isIngress(request.url)) return answered
+    return Effect.gen(function* () {
+      const started = yield* Clock.currentTimeMillis
+      const response = yield* answered
+      const ended = yield* Clock.currentTimeMillis
+      yield* logLine(request, response, record, ended - started)
+      return HttpServerResponse.setHeaders(response, { ...apiHeaders, "x-request-id": record.id })
+    })
+  }
+  return { handle: Effect.flatMap(HttpServerRequest.HttpServerRequest, handle) }
+})
+
+/** No answer of the API is to be stored or taken for another type than it says. */
+const apiHeaders = { "cache-control": "no-store", "x-content-type-options": "nosniff" }

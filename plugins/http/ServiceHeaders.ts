@@ -1,0 +1,75 @@
+/**
+ * Which headers pass between a client and a service. Hop-by-hop headers concern one connection
+ * and pass neither way; the caller's credentials never reach a service; what a service sends is
+ * checked, because it is other people's code.
+ */
+import type { ServiceRequest, ServiceResponse } from "solo"
+
+/** Headers of one connection (RFC 9110, 7.6.1), and what only proxies exchange. */
+const hopByHop: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings",
+])
+
+/** Headers that are for the gateway, or that it sets itself. */
+const forGateway: ReadonlySet<string> = new Set([
+  "authorization",
+  "x-tenant-id",
+  "x-request-id",
+  "expect",
+])
+
+/** Headers that a client's `Connection` header declares to be of one connection. */
+const declared = (connection: string | undefined): ReadonlySet<string> | undefined =>
+  connection === undefined || /^(?:keep-alive|close)$/i.test(connection)
+    ? undefined
+    : new Set(connection.toLowerCase().split(/[\s,]+/))
+
+/** The headers a service sees. */
+export const toService = (
+  headers: Readonly<Record<string, string | undefined>>,
+  requestId: string,
+): ServiceRequest["headers"] => {
+  const dropped = declared(headers["connection"])
+  const passed: Array<readonly [string, string]> = [["x-request-id", requestId]]
+  for (const name in headers) {
+    const value = headers[name]
+    if (value === undefined || hopByHop.has(name) || forGateway.has(name)) continue
+    if (dropped?.has(name)) continue
+    passed.push([name, value])
+  }
+  return passed
+}
+
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+// oxlint-disable-next-line no-control-regex -- a tab is the one control character a value may hold
+const text = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+
+/** What a client sees, or `undefined` when the service sent something that is no header. */
+export const toClient = (
+  headers: ServiceResponse["headers"],
+): Record<string, string | Array<string>> | undefined => {
+  const passed: Record<string, string | Array<string>> = Object.create(null)
+  for (const [given, value] of headers) {
+    if (!token.test(given) || !text.test(value)) return undefined
+    const name = given.toLowerCase()
+    if (hopByHop.has(name) || name === "x-request-id") continue
+    const before = passed[name]
+    if (name === "set-cookie") {
+      passed[name] = [...(Array.isArray(before) ? before : []), value]
+    } else {
+      passed[name] = before === undefined ? value : `${String(before)}, ${value}`
+    }
+  }
+  // A length that is no length would make the response ambiguous; without one it is chunked.
+  if (!/^\d{1,15}$/.test(String(passed["content-length"] ?? "0"))) delete passed["content-length"]
+  return passed
+}

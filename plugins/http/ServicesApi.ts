@@ -1,0 +1,103 @@
+/**
+ * The declaration of the routes under `/v1/services`: deploying, listing, showing and
+ * killing services.
+ */
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as Schema from "effect/Schema"
+import { ServiceId, ServiceSpec, ServiceStatus, ServiceView } from "solo"
+
+import { Authorization, RequiredPermission } from "./Authorization.ts"
+import { pageOf, pageQuery } from "./Page.ts"
+import { answers } from "./Problem.ts"
+import { ProblemDetails } from "./ProblemDetails.ts"
+import { RequestBody } from "./RequestBody.ts"
+
+const View = ServiceView.annotate({ identifier: "Service" })
+
+const serviceId = {
+  serviceId: ServiceId.annotate({ description: "The service's name within its tenant." }),
+}
+
+const writeProblems = [
+  "log-overloaded",
+  "storage-unavailable",
+  "storage-full",
+  "request-timed-out",
+] as const
+
+const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
+  payload: ServiceSpec.annotate({ identifier: "ServiceSpec" }),
+  success: [View.pipe(HttpApiSchema.status(201)), View],
+  error: answers(
+    "invalid-request",
+    "tenant-required",
+    "service-conflict",
+    "source-too-large",
+    "event-too-large",
+    "source-invalid",
+    "start-failed",
+    "start-timed-out",
+    "too-many-services",
+    ...writeProblems,
+  ),
+})
+  .middleware(RequestBody)
+  .annotate(RequiredPermission, "deploy")
+  .annotate(OpenApi.Summary, "Deploy a service")
+  .annotate(
+    OpenApi.Description,
+    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced.",
+  )
+
+const list = HttpApiEndpoint.get("list", "/v1/services", {
+  query: {
+    status: Schema.optionalKey(
+      ServiceStatus.annotate({ description: "Only services in this status." }),
+    ),
+    ...pageQuery,
+  },
+  success: pageOf(View).annotate({ identifier: "ServicePage" }),
+  error: answers("invalid-request", "tenant-required", "request-timed-out"),
+})
+  .annotate(RequiredPermission, "read")
+  .annotate(OpenApi.Summary, "List services")
+  .annotate(OpenApi.Description, "The tenant's services in order of their ids, in pages.")
+
+const get = HttpApiEndpoint.get("get", "/v1/services/:serviceId", {
+  params: serviceId,
+  success: View,
+  error: answers("invalid-request", "tenant-required", "service-not-found", "request-timed-out"),
+})
+  .annotate(RequiredPermission, "read")
+  .annotate(OpenApi.Summary, "Show a service")
+  .annotate(OpenApi.Description, "Its status and figures as supervision itself sees them.")
+
+const kill = HttpApiEndpoint.delete("kill", "/v1/services/:serviceId", {
+  params: serviceId,
+  query: {
+    force: Schema.optionalKey(
+      Schema.Boolean.annotate({
+        description: "`true` ends the service at once instead of waiting for its `stop`.",
+      }),
+    ),
+  },
+  success: View,
+  error: answers("invalid-request", "tenant-required", "service-not-found", ...writeProblems),
+})
+  .annotate(RequiredPermission, "kill")
+  .annotate(OpenApi.Summary, "Kill a service")
+  .annotate(
+    OpenApi.Description,
+    "Answers when the service is dead and the kill is durable: it does not come back after a crash or a restart.",
+  )
+
+/** The group `services`. */
+export class ServicesApi extends HttpApiGroup.make("services")
+  .add(deploy, list, get, kill)
+  .middleware(Authorization)
+  .middleware(ProblemDetails)
+  .annotate(OpenApi.Title, "Services")
+  .annotate(OpenApi.Description, "Deploy, look at and kill a tenant's services.") {}

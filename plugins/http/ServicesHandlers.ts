@@ -1,0 +1,75 @@
+/**
+ * What the routes of `ServicesApi` do: call the kernel and translate its answers. No decision is
+ * made here that another gateway would have to make again.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Schema from "effect/Schema"
+import { Deployer, ServiceId } from "solo"
+
+import { Api } from "./Api.ts"
+import { callingTenant } from "./Authorization.ts"
+import { fromKernel } from "./Failures.ts"
+import { cursorAt, defaultLimit, malformedCursor, positionOf } from "./Page.ts"
+
+const isServiceId = Schema.is(ServiceId)
+
+/** The handlers of the group `services`. */
+export const ServicesHandlers = HttpApiBuilder.group(
+  Api,
+  "services",
+  Effect.fnUntraced(function* (handlers) {
+    const deployer = yield* Deployer
+
+    return handlers.handleAll({
+      deploy: Effect.fn("http.services.deploy")(function* ({ payload }) {
+        const caller = yield* callingTenant
+        const { created, service } = yield* Effect.mapError(
+          deployer.deploy(caller, payload),
+          fromKernel,
+        )
+        return HttpServerResponse.jsonUnsafe(service, {
+          status: created ? 201 : 200,
+          headers: { location: `/v1/services/${service.serviceId}` },
+        })
+      }),
+
+      list: Effect.fn("http.services.list")(function* ({ query }) {
+        const { tenantId } = yield* callingTenant
+        const after = yield* positionOf("services", query.cursor)
+        if (after !== undefined && !isServiceId(after)) {
+          return yield* malformedCursor(["query", "cursor"])
+        }
+        const limit = query.limit ?? defaultLimit
+        const found = yield* deployer.list(tenantId, {
+          status: query.status,
+          after,
+          limit: limit + 1,
+        })
+        const items = found.slice(0, limit)
+        const last = items.at(-1)
+        return {
+          items,
+          next:
+            found.length > limit && last !== undefined
+              ? cursorAt("services", last.serviceId)
+              : null,
+        }
+      }),
+
+      get: Effect.fn("http.services.get")(function* ({ params }) {
+        const { tenantId } = yield* callingTenant
+        return yield* Effect.mapError(deployer.status(tenantId, params.serviceId), fromKernel)
+      }),
+
+      kill: Effect.fn("http.services.kill")(function* ({ params, query }) {
+        const caller = yield* callingTenant
+        return yield* Effect.mapError(
+          deployer.kill(caller, params.serviceId, { force: query.force }),
+          fromKernel,
+        )
+      }),
+    })
+  }),
+)

@@ -1,0 +1,75 @@
+/**
+ * The OpenAPI document is valid and complete, and the pages need no network.
+ */
+import { Validator } from "@seriousme/openapi-schema-validator"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+
+import { problemKinds, problemType } from "../../../plugins/http/ProblemCatalogue.ts"
+import { type RunningGateway, startGateway } from "./Harness.ts"
+import { allRoutes } from "./RouteList.ts"
+
+let gateway: RunningGateway
+beforeAll(async () => {
+  gateway = await startGateway()
+})
+afterAll(() => gateway.stop())
+
+interface Operation {
+  readonly summary?: string
+  readonly description?: string
+  readonly security?: ReadonlyArray<unknown>
+}
+interface Document {
+  readonly paths: Record<string, Record<string, Operation>>
+}
+
+const fetchDocument = async () =>
+  (await (await fetch(`${gateway.url}/openapi.json`)).json()) as Document
+
+describe("/openapi.json", () => {
+  it("is a valid OpenAPI document", async () => {
+    const result = await new Validator().validate((await fetchDocument()) as never)
+    assert.isTrue(result.valid, JSON.stringify(result.errors))
+  })
+
+  it("describes every route, with a summary, a description and its security", async () => {
+    const { paths } = await fetchDocument()
+    for (const { method, path, permission } of allRoutes) {
+      const template = path.startsWith("/services/")
+        ? "/services/{tenantId}/{serviceId}/{path}"
+        : path.replace("matrix", "{serviceId}")
+      if (method === "PROPFIND") continue
+      const operation = paths[template]?.[method.toLowerCase()]
+      assert.isDefined(operation, `${method} ${template}`)
+      assert.isNotEmpty(operation!.summary, `${method} ${template}`)
+      assert.isNotEmpty(operation!.description, `${method} ${template}`)
+      assert.strictEqual(
+        (operation!.security ?? []).length > 0,
+        permission !== "public",
+        `${method} ${template}`,
+      )
+    }
+  })
+
+  it("gives every problem its own type", () => {
+    const types = Object.keys(problemKinds).map((name) => problemType(name as never))
+    assert.strictEqual(new Set(types).size, types.length)
+  })
+})
+
+describe("/docs", () => {
+  it("is one page that loads nothing from elsewhere", async () => {
+    const response = await fetch(`${gateway.url}/docs`)
+    assert.strictEqual(response.status, 200)
+    assert.include(response.headers.get("content-type"), "text/html")
+    const policy = response.headers.get("content-security-policy") ?? ""
+    assert.include(policy, "default-src 'none'")
+    assert.notMatch(policy, /https?:|\*/)
+    const page = await response.text()
+    assert.include(page, "Deploy a service")
+    const outside = page.replaceAll(/<script>.*?<\/script>/gs, "")
+    assert.notMatch(outside, /(?:src|href)\s*=/)
+    const again = await fetch(`${gateway.url}/docs`)
+    assert.strictEqual((await again.text()).length, page.length)
+  })
+})

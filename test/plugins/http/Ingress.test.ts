@@ -1,0 +1,313 @@
+/**
+ * The way into services: what passes, what does not, and what each failure looks like.
+ */
+import * as http from "node:http"
+
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import {
+  NotRunning,
+  Overloaded,
+  RequestTimedOut,
+  ServiceNotFound,
+  type ServiceRequest,
+  ServiceThrew,
+} from "solo"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+
+import { rootToken } from "./FakeKernel.ts"
+import { asRoot, type RunningGateway, startGateway } from "./Harness.ts"
+import { assertProblem } from "./Problems.ts"
+
+const limit = 64 * 1024
+
+let gateway: RunningGateway
+beforeAll(async () => {
+  gateway = await startGateway({ maxIngressBodyBytes: limit })
+})
+afterAll(() => gateway.stop())
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+/** Makes the service answer with what it was asked, its body sent back as it comes. */
+const echo = (): Array<ServiceRequest> => {
+  const seen: Array<ServiceRequest> = []
+  gateway.kernel.control.serve = (_name, request) =>
+    Effect.sync(() => {
+      seen.push(request)
+      return {
+        status: 200,
+        headers: [["content-type", "text/plain"]],
+        body:
+          request.body === null
+            ? null
+            : Stream.mapError(
+                request.body as Stream.Stream<Uint8Array, unknown>,
+                () => new ServiceThrew({ message: "body" }),
+              ),
+      }
+    })
+  return seen
+}
+
+describe("a request on its way in", () => {
+  it("keeps method, path, query and body, and loses credentials and hop-by-hop headers", async () => {
+    const seen = echo()
+    const response = await new Promise<http.IncomingMessage>((resolve) => {
+      const request = http.request(
+        `${gateway.url}/services/acme/greeter/a%2Fb//c;d?x=1&y=%20`,
+        {
+          method: "PROPFIND",
+          headers: {
+            ...asRoot,
+            "x-tenant-id": "other",
+            connection: "keep-alive, x-private",
+            "x-private": "1",
+            "keep-alive": "timeout=5",
+            "proxy-authorization": "Basic abc",
+            te: "trailers",
+            "x-custom": "yes",
+            cookie: "a=1",
+            "content-length": "5",
+          },
+        },
+        resolve,
+      )
+      request.end("hello")
+    })
+    let text = ""
+    for await (const chunk of response) text += String(chunk)
+    assert.strictEqual(text, "hello")
+    const [request] = seen
+    assert.strictEqual(request!.method, "PROPFIND")
+    assert.strictEqual(request!.url, `${gateway.url}/a%2Fb//c;d?x=1&y=%20`)
+    const headers = Object.fromEntries(request!.headers)
+    assert.strictEqual(headers["x-request-id"], response.headers["x-request-id"])
+    assert.deepStrictEqual(Object.keys(headers).sort(), [
+      "content-length",
+      "cookie",
+      "host",
+      "x-custom",
+      "x-request-id",
+    ])
+    assert.notInclude(JSON.stringify(request!.headers), rootToken)
+  })
+
+  const paths = {
+    "/services/acme/greeter": "/",
+    "/services/acme/greeter/": "/",
+    "/services/acme/greeter?a=b": "/?a=b",
+    "/services/acme/greeter/../../x": "/../../x",
+    "/services/acme/greeter//evil.example/": "//evil.example/",
+  }
+  for (const [path, expected] of Object.entries(paths)) {
+    it(`sees ${expected} for ${path}`, async () => {
+      const seen = echo()
+      const { host } = new URL(gateway.url)
+      const answer = await gateway.raw(
+        `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${rootToken}\r\nConnection: close\r\n\r\n`,
+      )
+      assert.match(answer, /^HTTP\/1\.1 200/)
+      assert.strictEqual(seen[0]!.url, `http://${host}${expected}`)
+      assert.strictEqual(new URL(seen[0]!.url).host, host)
+    })
+  }
+
+  it("streams both ways", async () => {
+    echo()
+    let controller!: ReadableStreamDefaultController<Uint8Array>
+    const body = new ReadableStream<Uint8Array>({ start: (made) => void (controller = made) })
+    controller.enqueue(bytes("first"))
+    const response = await gateway.call("/services/acme/greeter/", {
+      method: "POST",
+      body,
+      duplex: "half",
+    } as RequestInit)
+    const reader = response.body!.getReader()
+    assert.strictEqual(Buffer.from((await reader.read()).value!).toString(), "first")
+    controller.enqueue(bytes("second"))
+    assert.strictEqual(Buffer.from((await reader.read()).value!).toString(), "second")
+    controller.close()
+    assert.isTrue((await reader.read()).done)
+  })
+
+  it("is refused when its declared length is too large", async () => {
+    echo()
+    await assertProblem(
+      await gateway.call("/services/acme/greeter/", {
+        method: "POST",
+        body: new Uint8Array(limit + 1),
+      }),
+      413,
+      "body-too-large",
+    )
+  })
+
+  it("is refused when it turns out too large on the way", async () => {
+    gateway.kernel.control.serve = (_name, { body }) =>
+      Stream.runDrain(body!).pipe(
+        Effect.mapError(() => new ServiceThrew({ message: "its body broke off" })),
+        Effect.as({ status: 200, headers: [], body: null }),
+      )
+    const chunks = Array.from({ length: 10 }, () => new Uint8Array(limit / 8))
+    await assertProblem(
+      await gateway.call("/services/acme/greeter/", {
+        method: "POST",
+        body: ReadableStream.from(chunks),
+        duplex: "half",
+      } as RequestInit),
+      413,
+      "body-too-large",
+    )
+  })
+
+  it("is aborted in the service when the client leaves", async () => {
+    const started = Deferred.makeUnsafe<void>()
+    const aborted = Deferred.makeUnsafe<void>()
+    gateway.kernel.control.serve = () =>
+      Deferred.succeed(started, undefined).pipe(
+        Effect.andThen(Effect.never),
+        Effect.onInterrupt(() => Deferred.succeed(aborted, undefined)),
+      )
+    const leaving = new AbortController()
+    const left = gateway.call("/services/acme/greeter/", { signal: leaving.signal }).then(
+      () => "answered",
+      () => "left",
+    )
+    await Effect.runPromise(Deferred.await(started))
+    leaving.abort()
+    await Effect.runPromise(Deferred.await(aborted))
+    assert.strictEqual(await left, "left")
+  })
+
+  it("closes the request's scope when the client leaves while the response streams", async () => {
+    const released = Deferred.makeUnsafe<void>()
+    gateway.kernel.control.serve = () =>
+      Effect.as(
+        Effect.addFinalizer(() => Deferred.succeed(released, undefined)),
+        { status: 200, headers: [], body: Stream.concat(Stream.make(bytes("x")), Stream.never) },
+      )
+    const leaving = new AbortController()
+    const response = await gateway.call("/services/acme/greeter/", { signal: leaving.signal })
+    assert.strictEqual(response.status, 200)
+    leaving.abort()
+    await Effect.runPromise(Deferred.await(released))
+  })
+})
+
+describe("a response on its way out", () => {
+  const serve = (
+    status: number,
+    headers: ReadonlyArray<readonly [string, string]>,
+    body: string | null = null,
+  ) => {
+    gateway.kernel.control.serve = () =>
+      Effect.succeed({ status, headers, body: body === null ? null : Stream.make(bytes(body)) })
+  }
+
+  it("keeps status, headers and every cookie, and loses hop-by-hop headers", async () => {
+    serve(
+      418,
+      [
+        ["X-Own", "1"],
+        ["set-cookie", "a=1; Path=/"],
+        ["Set-Cookie", "b=2"],
+        ["connection", "close"],
+        ["transfer-encoding", "chunked"],
+        ["x-request-id", "forged"],
+      ],
+      "teapot",
+    )
+    const response = await gateway.call("/services/acme/greeter/")
+    assert.strictEqual(response.status, 418)
+    assert.strictEqual(await response.text(), "teapot")
+    assert.strictEqual(response.headers.get("x-own"), "1")
+    assert.deepStrictEqual(response.headers.getSetCookie(), ["a=1; Path=/", "b=2"])
+    assert.isNull(response.headers.get("content-type"))
+    assert.notStrictEqual(response.headers.get("x-request-id"), "forged")
+  })
+
+  it("answers HEAD without a body", async () => {
+    serve(200, [["content-length", "6"]], "teapot")
+    const response = await gateway.call("/services/acme/greeter/", { method: "HEAD" })
+    assert.strictEqual(response.status, 200)
+    assert.strictEqual(response.headers.get("content-length"), "6")
+    assert.strictEqual(await response.text(), "")
+  })
+
+  const broken: Record<string, () => void> = {
+    "a header with a line break": () => serve(200, [["x", "a\r\nset-cookie: b=1"]]),
+    "a header name that is none": () => serve(200, [["x y", "1"]]),
+    "a status below 200": () => serve(101, []),
+    "a status above 599": () => serve(999, []),
+    "a status that is no number": () => serve(Number.NaN, []),
+  }
+  for (const [what, make] of Object.entries(broken)) {
+    it(`becomes 502 for ${what}`, async () => {
+      make()
+      await assertProblem(await gateway.call("/services/acme/greeter/"), 502, "service-failed")
+    })
+  }
+
+  it("is cut off, not completed, when its body breaks or is longer than it said", async () => {
+    const bodies = [
+      Stream.concat(
+        Stream.make(bytes("part")),
+        Stream.fail(new ServiceThrew({ message: "broke off" })),
+      ),
+      Stream.make(bytes("longer than four")),
+    ]
+    for (const body of bodies) {
+      gateway.kernel.control.serve = () =>
+        Effect.succeed({ status: 200, headers: [["content-length", "8"]], body })
+      const text = await gateway
+        .call("/services/acme/greeter/")
+        .then(
+          (response) => response.text(),
+          () => "cut off",
+        )
+        .catch(() => "cut off")
+      assert.strictEqual(text, "cut off")
+    }
+    serve(200, [], "fine")
+    assert.strictEqual(await (await gateway.call("/services/acme/greeter/")).text(), "fine")
+  })
+})
+
+describe("a failure", () => {
+  const failures = [
+    [404, "service-not-found", new ServiceNotFound({ serviceId: "greeter" })],
+    [502, "service-failed", new ServiceThrew({ message: "boom" })],
+    [503, "service-not-running", new NotRunning({ message: "it is restarting" })],
+    [503, "service-overloaded", new Overloaded({ message: "64 requests are open" })],
+    [504, "service-timed-out", new RequestTimedOut({ timeoutMs: 10 })],
+  ] as const
+  for (const [status, name, error] of failures) {
+    it(`is ${status} ${name}`, async () => {
+      gateway.kernel.control.serve = () => Effect.fail(error)
+      const response = await gateway.call("/services/acme/greeter/")
+      if (status === 503) assert.match(response.headers.get("retry-after") ?? "", /^\d+$/)
+      await assertProblem(response, status, name)
+    })
+  }
+
+  it("is 400 for names that cannot be, and 405 for TRACE", async () => {
+    for (const path of [
+      "/services/a%20b/x/",
+      "/services/a/b;c/",
+      `/services/a/${"x".repeat(129)}/`,
+    ]) {
+      const response = await gateway.call(path)
+      assert.include([400, 404], response.status, path)
+      await assertProblem(response, response.status)
+    }
+    const { host } = new URL(gateway.url)
+    assert.match(
+      await gateway.raw(
+        `TRACE /services/a/b/ HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${rootToken}\r\nConnection: close\r\n\r\n`,
+      ),
+      /^HTTP\/1\.1 405/,
+    )
+  })
+})
