@@ -12,19 +12,19 @@ import { Replayer } from "./Replayer.ts"
 
 /**
  * Brings the kernel up; returns when it is ready. Fails only if the log cannot be read at all. The
- * scope's end announces the shutdown, so it must be the last thing started in that scope.
+ * scope's end announces the shutdown, for `reason`, so it must be the last thing started in it.
  */
-export const startup = Effect.gen(function* () {
+export const startup = Effect.fn("startup")(function* (reason: () => string) {
   const desired = yield* DesiredState
   const lifecycle = yield* Lifecycle
   const readiness = yield* Readiness
   const replayer = yield* Replayer
 
-  yield* Effect.addFinalizer(() => lifecycle.shutdown("asked to"))
+  yield* Effect.addFinalizer(() => lifecycle.shutdown(reason()))
   yield* desired.load
   yield* replayer.replayDeployments
   yield* SubscriptionRef.update(readiness, (phase) =>
     phase.status === "recovering" ? { status: "ready" as const } : phase,
   )
   yield* Effect.logInfo("ready")
-}).pipe(Effect.withSpan("startup"))
+})

@@ -4,8 +4,13 @@
  */
 import { join } from "node:path"
 
+import http from "../../plugins/http/index.ts"
+import sqlite from "../../plugins/sqlite/index.ts"
+import threads from "../../plugins/threads/index.ts"
+import typescript from "../../plugins/typescript/index.ts"
 import type { Plugin } from "../kernel/Plugin.ts"
 import type { Config } from "./Config.ts"
+import { kernelPlugin } from "./KernelPlugin.ts"
 
 /** One plugin that comes with the kernel. */
 export interface FirstParty {
@@ -14,11 +19,25 @@ export interface FirstParty {
   readonly config: (config: Config) => Readonly<Record<string, unknown>>
 }
 
-/** Always there: storage, compiler, gateway. In no particular order. */
-export const firstParty: ReadonlyArray<FirstParty> = []
+/** Always there: storage, compiler, the kernel itself, gateway. In no particular order. */
+export const firstParty: ReadonlyArray<FirstParty> = [
+  {
+    plugin: sqlite,
+    config: ({ dataDir }) => ({ filename: join(dataDir, "solo.db") }),
+  },
+  { plugin: typescript, config: () => ({}) },
+  {
+    plugin: kernelPlugin,
+    config: (config) => ({
+      recoveryTimeoutMs: config.recoveryTimeoutMs,
+      recoveryConcurrency: config.recoveryConcurrency,
+      shutdownTimeoutMs: config.shutdownTimeoutMs,
+      maxServices: config.maxServices,
+      maxServicesPerTenant: config.maxServicesPerTenant,
+    }),
+  },
+  { plugin: http, config: ({ host, port }) => ({ host, port }) },
+]
 
 /** The runtime drivers by the name that `SOLO_RUNTIME` selects, the default first. */
-export const runtimes: ReadonlyArray<FirstParty> = []
-
-/** The database file of the embedded storage. */
-export const databaseFile = (config: Config): string => join(config.dataDir, "solo.db")
+export const runtimes: ReadonlyArray<FirstParty> = [{ plugin: threads, config: () => ({}) }]

@@ -10,18 +10,22 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
+import type { DesiredState } from "../kernel/DesiredState.ts"
 import { Gateway } from "../kernel/Gateway.ts"
+import { Lifecycle } from "../kernel/Lifecycle.ts"
+import type { Readiness } from "../kernel/Readiness.ts"
+import type { Replayer } from "../kernel/Replayer.ts"
+import { startup } from "../kernel/Startup.ts"
 import { compose } from "./Composition.ts"
 import { type Config, load } from "./Config.ts"
 import { hold } from "./DataDirectory.ts"
-import { ending, exitCodes } from "./Exit.ts"
+import { ending, exitCodes, ProcessFailed } from "./Exit.ts"
 import { firstParty, runtimes } from "./FirstPartyPlugins.ts"
 import * as KernelFile from "./KernelFile.ts"
 import * as Loggers from "./Loggers.ts"
 import * as NodeDigest from "./NodeDigest.ts"
 import * as RootTokenFile from "./RootTokenFile.ts"
 import { listen } from "./Signals.ts"
-import { startup } from "./Startup.ts"
 
 /** Says where the gateway listens, to people and to other programs. */
 const announce = Effect.fnUntraced(function* (directory: string, url: string) {
@@ -29,8 +33,19 @@ const announce = Effect.fnUntraced(function* (directory: string, url: string) {
   yield* Effect.sync(() => process.stdout.write(`solo listening on ${url}\n`))
 })
 
-/** Brings everything up in the current scope. */
-const start = Effect.fnUntraced(function* (config: Config, cwd: string) {
+/** The kernel, once it is built. */
+type Running = Context.Context<DesiredState | Gateway | Lifecycle | Readiness | Replayer>
+
+/** A run of the kernel: what is known of it from outside its scope. */
+interface Run {
+  /** Why it stops. */
+  reason: string
+  /** What went wrong while it stopped. */
+  problems: () => ReadonlyArray<string>
+}
+
+/** Brings everything up in the current scope; its finalizers take everything down again. */
+const start = Effect.fnUntraced(function* (config: Config, cwd: string, run: Run) {
   const directory = yield* hold(config.dataDir)
   yield* KernelFile.remove(directory)
   const given = yield* Layer.build(
@@ -38,10 +53,14 @@ const start = Effect.fnUntraced(function* (config: Config, cwd: string) {
   )
   const parts = { plugins: firstParty, runtimes }
   const { context } = yield* compose(config, cwd, parts, given as Context.Context<never>)
-  if (context.mapUnsafe.has(Gateway.key)) {
-    yield* announce(directory, Context.getUnsafe(context, Gateway).url)
-  }
-  yield* startup(config, context)
+  const running = context as unknown as Running
+  run.problems = Context.get(running, Lifecycle).problems
+  yield* announce(directory, Context.get(running, Gateway).url)
+  // @effect-diagnostics-next-line strictEffectProvide:off -- this is the entry point
+  yield* Effect.provideContext(
+    startup(() => run.reason),
+    running,
+  )
   yield* Effect.sync(flushCompileCache)
 })
 
@@ -56,15 +75,21 @@ const program = Effect.fnUntraced(function* ({ requested, setTimeout }: Stop) {
   const cwd = process.cwd()
   const config = yield* load({ env: process.env, cwd })
   setTimeout(config.shutdownTimeoutMs)
-  yield* start(config, cwd).pipe(
+  const run: Run = { reason: "the start failed", problems: () => [] }
+  const asked = Effect.map(Deferred.await(requested), (reason) => {
+    run.reason = reason
+  })
+  yield* start(config, cwd, run).pipe(
     Effect.andThen(Effect.never),
-    Effect.raceFirst(
-      Effect.flatMap(Deferred.await(requested), (reason) => Effect.logInfo(`stopping: ${reason}`)),
-    ),
+    Effect.raceFirst(asked),
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- this is the entry point
     Effect.provide(Loggers.layer(config)),
   )
+  const [problem, ...others] = run.problems()
+  if (problem !== undefined) {
+    return yield* new ProcessFailed({ code: exitCodes.failed, lines: [problem, ...others] })
+  }
 })
 
 const say = (lines: ReadonlyArray<string>): void => {
