@@ -70,6 +70,7 @@ export const make = Effect.gen(function* () {
         resume(Effect.succeed(outcome))
       }
       thread.worker.ref()
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has none
       thread.worker.postMessage({ source, format } satisfies CompileRequest)
       return discard
     }).pipe(Effect.timeoutOrElse({ duration: compileTimeout, orElse: () => Effect.fail(tooSlow) }))

@@ -25,5 +25,6 @@ parentPort?.on("message", ({ source, format }: CompileRequest) => {
   } catch {
     outcome = "overflow"
   }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has none
   parentPort?.postMessage({ outcome } satisfies CompileReply)
 })

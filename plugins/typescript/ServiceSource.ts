@@ -69,7 +69,7 @@ const firstRefused = (program: Program): { node: Node; message: string } | undef
     if (message !== undefined) return { node, message }
     const children: Array<Node> = []
     for (const value of Object.values(node)) {
-      if (Array.isArray(value)) for (const item of value) isNode(item) && children.push(item)
+      if (Array.isArray(value)) children.push(...value.filter(isNode))
       else if (isNode(value)) children.push(value)
     }
     for (const child of children.toReversed()) stack.push(child)

@@ -23,7 +23,7 @@ export const positionAt = (source: string, offset: number): Position => {
 
 const wide =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303f\uff01-\uff60]/u
-const zeroWidth = /[\p{Mn}\p{Me}\u200b-\u200d\ufe0f]/u
+const zeroWidth = /\p{Mn}|\p{Me}|\p{Cf}/u
 const tabStop = 4
 
 /** The column whose printed offset is `printed`: the stripper aligns its carets for a terminal. */
