@@ -1,17 +1,38 @@
 import { defineConfig } from "rolldown"
 
-// One output file per source file, so that `dist/` mirrors the tree and stack traces read like the
-// source. Packages stay outside: kernel and plugins must share one copy of `effect`.
-export default defineConfig({
-  input: { main: "src/main.ts", index: "src/index.ts" },
-  platform: "node",
-  external: /^[^./]/,
-  resolve: { tsconfigFilename: "tsconfig.build.json" },
-  output: {
-    dir: "dist",
-    preserveModules: true,
-    preserveModulesRoot: "src",
-    sourcemap: true,
-    cleanDir: true,
+export default defineConfig([
+  // One output file per source file, so that `dist/` mirrors the tree and stack traces read like the
+  // source. Packages stay outside: kernel and plugins must share one copy of `effect`.
+  {
+    input: {
+      main: "src/main.ts",
+      index: "src/index.ts",
+      "plugins/typescript/CompileWorker": "plugins/typescript/CompileWorker.ts",
+    },
+    platform: "node",
+    external: /^[^./]/,
+    resolve: { tsconfigFilename: "tsconfig.build.json" },
+    output: {
+      dir: "dist",
+      preserveModules: true,
+      preserveModulesRoot: "src",
+      sourcemap: true,
+      cleanDir: true,
+    },
   },
-})
+  // What is evaluated inside a service's realm: one script, packages included.
+  {
+    input: { bootstrap: "plugins/realm/inside/bootstrap.ts" },
+    platform: "neutral",
+    // Neither a browser nor Node: libraries must fall back to what they bring themselves.
+    resolve: { mainFields: ["module", "main"], conditionNames: ["import", "default"] },
+    treeshake: { moduleSideEffects: true },
+    output: { dir: "dist/plugins/realm", format: "iife", minify: { mangle: { keepNames: true } } },
+  },
+  // What runs a service's thread: one script without packages.
+  {
+    input: { ThreadRunner: "plugins/threads/ThreadRunner.ts" },
+    platform: "node",
+    output: { dir: "dist/plugins/threads", format: "cjs", entryFileNames: "[name].cjs" },
+  },
+])

@@ -199,7 +199,7 @@ export const makeFakeKernel = () => {
     )
 
   const report: RecoveryReport = {
-    recoveryId: "r1",
+    recoveryId: 1,
     startedAt: "2026-01-01T00:00:00.000Z",
     durationMs: 1,
     eventsReplayed: 0,
@@ -235,6 +235,9 @@ export const makeFakeKernel = () => {
       ServiceLogs,
       ServiceLogs.of({
         read: readLines,
+        open: () => Effect.void,
+        write: () => Effect.void,
+        close: () => Effect.void,
         follow: (name, filter) =>
           Stream.concat(Stream.fromIterableEffect(readLines(name, filter)), Stream.never),
       }),

@@ -1,0 +1,136 @@
+/**
+ * One request from the kernel's side: the head it waits for, the pieces of the body it has not
+ * handed on yet, and the credit both bodies have.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { type NotRunning, ServiceThrew, type ServiceRequest, type ServiceResponse } from "solo"
+
+import { Inbound, chunkCost, encode, encodeNumber, maxChunkBytes, windowCost } from "./Frame.ts"
+import { responseHead } from "./Head.ts"
+
+/** Credit is given back in steps, so that small pieces do not each cost a frame. */
+const creditStep = windowCost / 4
+
+type Send = (frame: Uint8Array) => void
+
+/** A request that waits for its response, or for the rest of it. */
+export class Call {
+  readonly head = Deferred.makeUnsafe<ServiceResponse, ServiceThrew | NotRunning>()
+  readonly #id: number
+  readonly #send: Send
+  readonly #pieces: Queue.Queue<Uint8Array, ServiceThrew | Cause.Done>
+  #window = windowCost
+  #taken = 0
+  #began = false
+  #upload = windowCost
+  #uploadable: (() => void) | undefined
+
+  private constructor(
+    id: number,
+    send: Send,
+    pieces: Queue.Queue<Uint8Array, ServiceThrew | Cause.Done>,
+  ) {
+    this.#id = id
+    this.#send = send
+    this.#pieces = pieces
+  }
+
+  static make(id: number, send: Send): Effect.Effect<Call> {
+    // Bounded by the window: every piece costs at least its fixed share.
+    return Effect.map(
+      Queue.unbounded<Uint8Array, ServiceThrew | Cause.Done>(),
+      (pieces) => new Call(id, send, pieces),
+    )
+  }
+
+  /** Takes the head of the response; false where it is none or a second one. */
+  begin(body: Uint8Array): boolean {
+    const head = responseHead(body)
+    if (head === undefined || this.#began) return false
+    this.#began = true
+    const { status, headers, hasBody } = head
+    Deferred.doneUnsafe(
+      this.head,
+      Effect.succeed({ status, headers, body: hasBody ? this.#body : null }),
+    )
+    return true
+  }
+
+  get #body(): Stream.Stream<Uint8Array, ServiceThrew> {
+    return Stream.fromQueue(this.#pieces).pipe(
+      Stream.rechunk(1),
+      Stream.tap((piece) => Effect.sync(() => this.#consumed(piece.length))),
+    )
+  }
+
+  #consumed(bytes: number): void {
+    this.#taken += chunkCost(bytes)
+    if (this.#taken < creditStep) return
+    this.#window += this.#taken
+    this.#send(encodeNumber(Inbound.responseCredit, this.#id, this.#taken))
+    this.#taken = 0
+  }
+
+  /** Takes a piece of the response; false where it may not come. */
+  piece(body: Uint8Array): boolean {
+    if (!this.#began || this.#window <= 0 || body.length > maxChunkBytes) return false
+    this.#window -= chunkCost(body.length)
+    if (body.length > 0) Queue.offerUnsafe(this.#pieces, body)
+    return true
+  }
+
+  /** The response is complete; false where it has not begun. */
+  end(): boolean {
+    if (!this.#began) return false
+    Queue.endUnsafe(this.#pieces)
+    return true
+  }
+
+  /** The response will not come, or not whole. */
+  fail(error: ServiceThrew | NotRunning): void {
+    Deferred.doneUnsafe(this.head, Effect.fail(error))
+    const { message } = error
+    Queue.failCauseUnsafe(this.#pieces, Cause.fail(new ServiceThrew({ message })))
+  }
+
+  /** The service has taken so much of the request's body. */
+  credit(cost: number): void {
+    this.#upload = Math.min(windowCost, this.#upload + cost)
+    if (this.#upload > 0) this.#uploadable?.()
+  }
+
+  readonly #turn = Effect.suspend(() =>
+    this.#upload > 0
+      ? Effect.void
+      : Effect.callback<void>((resume) => {
+          this.#uploadable = () => resume(Effect.void)
+        }),
+  )
+
+  #sendPiece(bytes: Uint8Array): void {
+    this.#upload -= chunkCost(bytes.length)
+    this.#send(encode(Inbound.requestChunk, this.#id, bytes))
+  }
+
+  /** Sends the request's body as fast as the service takes it. Never fails. */
+  upload(body: NonNullable<ServiceRequest["body"]>): Effect.Effect<void> {
+    return body.pipe(
+      Stream.runForEach((bytes) =>
+        Effect.gen({ self: this }, function* () {
+          for (let at = 0; at < bytes.length; at += maxChunkBytes) {
+            yield* this.#turn
+            this.#sendPiece(bytes.subarray(at, at + maxChunkBytes))
+          }
+        }),
+      ),
+      Effect.matchCause({
+        onSuccess: () => this.#send(encode(Inbound.requestEnd, this.#id)),
+        onFailure: () => this.#send(encode(Inbound.requestBroken, this.#id)),
+      }),
+    )
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The wire between a driver and the realm of one service: one frame is a type, an id and a body,
+ * in bytes, over whatever carries messages in order. It owns the spelling and the bounds; what a
+ * frame means is the business of `Session` on the kernel's side and of `inside/` on the other.
+ *
+ * Whatever comes out of a realm is hostile: `decode` checks lengths, `Session` the rest.
+ */
+
+/** Frame types into the realm. Types 8 to 31 are free for capabilities to come. */
+export const Inbound = {
+  /** id; text: JSON `[method, url, headers, hasBody]`. */
+  requestHead: 1,
+  /** id; bytes of the request's body. */
+  requestChunk: 2,
+  requestEnd: 3,
+  /** id; the request's body broke off. */
+  requestBroken: 4,
+  /** id; nobody waits for the response any more. */
+  abort: 5,
+  /** id; number: how much more of the response may be sent. */
+  responseCredit: 6,
+  stop: 7,
+} as const
+
+/** Frame types out of the realm. Types 41 to 63 are free for capabilities to come. */
+export const Outbound = {
+  ready: 32,
+  /** text: why the service could not start, or ended. */
+  failed: 33,
+  /** id; number: how much more of the request's body may be sent. */
+  requestCredit: 34,
+  /** id; text: JSON `[status, headers, hasBody]`. */
+  responseHead: 35,
+  /** id; bytes of the response's body. */
+  responseChunk: 36,
+  responseEnd: 37,
+  /** id; text: what the service threw. */
+  responseBroken: 38,
+  /** id: level (0 debug … 3 error); text. */
+  log: 39,
+  stopped: 40,
+} as const
+
+/** Largest piece of a body in one frame, in bytes. */
+export const maxChunkBytes = 64 * 1024
+/** Largest body of any frame, in bytes: a head with its headers fits. */
+export const maxBodyBytes = 128 * 1024
+/** How much of one body may be under way before the receiver has taken any, in cost units. */
+export const windowCost = 128 * 1024
+/** What a piece of a body costs at least, so that tiny pieces cannot fill memory. */
+export const minChunkCost = 512
+/** Requests one instance answers at once. */
+export const maxPendingRequests = 256
+/** Headers of one message, and their names and values together in UTF-16 code units. */
+export const maxHeaders = 256
+export const maxHeaderLength = 64 * 1024
+/** What a service's failure may say, in UTF-16 code units. */
+export const maxMessageLength = 4096
+/** One line of a service's log, in UTF-16 code units. */
+export const maxLogLength = 8192
+/** Lines a service may log in a burst, and per second after that. */
+export const logBurst = 512
+export const logsPerSecond = 128
+/** Timers one service may have set. */
+export const maxTimers = 4096
+
+/** What a piece of `bytes` bytes takes from the window. Never less than a fixed share. */
+export const chunkCost = (bytes: number): number => (bytes < minChunkCost ? minChunkCost : bytes)
+
+const headerBytes = 5
+
+/** A frame. */
+export interface Frame {
+  readonly type: number
+  readonly id: number
+  readonly body: Uint8Array
+}
+
+/** Spells a frame with a body of bytes. The result owns its memory. */
+export const encode = (type: number, id: number, body?: Uint8Array): Uint8Array => {
+  const frame = new Uint8Array(headerBytes + (body === undefined ? 0 : body.length))
+  frame[0] = type
+  new DataView(frame.buffer).setUint32(1, id)
+  if (body !== undefined) frame.set(body, headerBytes)
+  return frame
+}
+
+/** Spells a frame whose body is one number from 0 to 2³²−1. */
+export const encodeNumber = (type: number, id: number, value: number): Uint8Array => {
+  const frame = new Uint8Array(headerBytes + 4)
+  frame[0] = type
+  const view = new DataView(frame.buffer)
+  view.setUint32(1, id)
+  view.setUint32(headerBytes, value)
+  return frame
+}
+
+/** Reads a frame, or `undefined` where the bytes are none. The body is a view, not a copy. */
+export const decode = (bytes: unknown): Frame | undefined => {
+  if (!(bytes instanceof Uint8Array)) return undefined
+  if (bytes.length < headerBytes || bytes.length > headerBytes + maxBodyBytes) return undefined
+  const id = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1)
+  return { type: bytes[0]!, id, body: bytes.subarray(headerBytes) }
+}
+
+/** The number in a frame's body, or 0 where there is none. */
+export const numberOf = ({ body }: Frame): number =>
+  body.length === 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0) : 0

@@ -1,0 +1,217 @@
+/**
+ * The kernel's side of one instance, whatever carries its frames: waits for its start, runs its
+ * requests, drains and stops it, keeps its log. Every frame that comes is treated as hostile: what
+ * is out of place ends the instance, what is merely late is ignored.
+ *
+ * Starting, ending and measuring the thread or process is the driver's business.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import {
+  NotRunning,
+  Overloaded,
+  type Program,
+  type RequestError,
+  type ServiceLogLevel,
+  type ServiceRequest,
+  type ServiceResponse,
+  ServiceThrew,
+  StartFailed,
+} from "solo"
+
+import { Call } from "./Call.ts"
+import {
+  type Frame,
+  Inbound,
+  Outbound,
+  decode,
+  encode,
+  maxMessageLength,
+  maxPendingRequests,
+  numberOf,
+} from "./Frame.ts"
+import { requestHead } from "./Head.ts"
+import { LogRing } from "./LogRing.ts"
+
+const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"]
+
+/** What a service learns about itself, as the runner takes it. */
+export const identityOf = (program: Program): string =>
+  JSON.stringify({ ...program.name, revision: program.revision, env: program.env })
+
+const textOf = ({ body }: Frame): string =>
+  new TextDecoder().decode(body).slice(0, maxMessageLength)
+
+const headTooLarge: ServiceResponse = { status: 431, headers: [], body: null }
+
+/** What a driver does for a session. */
+export interface Carrier {
+  /** Sends a frame to the instance; without effect when it has ended. */
+  readonly send: (frame: Uint8Array) => void
+  /** The instance has failed for this reason, and must be ended. Called at most once. */
+  readonly broken: (reason: string) => void
+}
+
+/** One instance in conversation. */
+export class Session {
+  readonly logs: LogRing
+  readonly #carrier: Carrier
+  readonly #calls = new Map<number, Call>()
+  readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
+  readonly #stopped = Deferred.makeUnsafe<void>()
+  readonly #idle = Deferred.makeUnsafe<void>()
+  #phase: "starting" | "running" | "stopping" | "ended" = "starting"
+  #lastId = 0
+
+  private constructor(carrier: Carrier, now: () => number) {
+    this.#carrier = carrier
+    this.logs = new LogRing(now)
+  }
+
+  static make(carrier: Carrier): Effect.Effect<Session> {
+    return Effect.map(
+      Clock.Clock,
+      (clock) => new Session(carrier, () => clock.currentTimeMillisUnsafe()),
+    )
+  }
+
+  /** Requests under way. */
+  get inFlight(): number {
+    return this.#calls.size
+  }
+
+  /** Succeeds when the service's `start` has. */
+  get ready(): Effect.Effect<void, StartFailed> {
+    return Deferred.await(this.#ready)
+  }
+
+  /** Takes what the carrier got from the instance. */
+  receive(bytes: unknown): void {
+    if (this.#phase === "ended") return
+    const frame = decode(bytes)
+    if (frame === undefined || !this.#accept(frame))
+      this.#break("the instance broke the protocol of its driver")
+  }
+
+  #break(reason: string): void {
+    if (this.#phase === "ended") return
+    if (this.#phase === "starting")
+      Deferred.doneUnsafe(this.#ready, Effect.fail(new StartFailed({ message: reason })))
+    this.#carrier.broken(reason)
+  }
+
+  #accept(frame: Frame): boolean {
+    switch (frame.type) {
+      case Outbound.ready:
+        if (this.#phase === "starting") this.#phase = "running"
+        Deferred.doneUnsafe(this.#ready, Effect.void)
+        return true
+      case Outbound.failed:
+        this.#break(textOf(frame))
+        return true
+      case Outbound.log:
+        this.logs.add(levels[frame.id] ?? "info", new TextDecoder().decode(frame.body))
+        return true
+      case Outbound.stopped:
+        if (this.#phase === "stopping") Deferred.doneUnsafe(this.#stopped, Effect.void)
+        return true
+      default:
+        return this.#acceptOfCall(frame)
+    }
+  }
+
+  #acceptOfCall(frame: Frame): boolean {
+    const call = this.#calls.get(frame.id)
+    if (call === undefined) return frame.type >= Outbound.ready && frame.type <= Outbound.stopped
+    switch (frame.type) {
+      case Outbound.requestCredit:
+        call.credit(numberOf(frame))
+        return true
+      case Outbound.responseHead:
+        return call.begin(frame.body)
+      case Outbound.responseChunk:
+        return call.piece(frame.body)
+      case Outbound.responseEnd:
+        this.#forget(frame.id)
+        return call.end()
+      case Outbound.responseBroken:
+        this.#forget(frame.id)
+        call.fail(new ServiceThrew({ message: textOf(frame) }))
+        return true
+      default:
+        return false
+    }
+  }
+
+  #abort(id: number): void {
+    if (this.#calls.has(id)) this.#carrier.send(encode(Inbound.abort, id))
+    this.#forget(id)
+  }
+
+  #forget(id: number): void {
+    if (!this.#calls.delete(id)) return
+    if (this.#phase === "stopping" && this.#calls.size === 0)
+      Deferred.doneUnsafe(this.#idle, Effect.void)
+  }
+
+  /** The instance is gone: whoever waits for it is told so. */
+  end(reason: string): void {
+    if (this.#phase === "ended") return
+    this.#phase = "ended"
+    Deferred.doneUnsafe(this.#ready, Effect.fail(new StartFailed({ message: reason })))
+    for (const call of this.#calls.values()) call.fail(new NotRunning({ message: reason }))
+    this.#calls.clear()
+    Deferred.doneUnsafe(this.#idle, Effect.void)
+    Deferred.doneUnsafe(this.#stopped, Effect.void)
+    this.logs.end()
+  }
+
+  /** Hands a request to the service. @see Instance.request */
+  request(request: ServiceRequest): Effect.Effect<ServiceResponse, RequestError, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      if (this.#phase !== "running")
+        return yield* new NotRunning({ message: `the instance is ${this.#phase}` })
+      if (this.#calls.size >= maxPendingRequests)
+        return yield* new Overloaded({
+          message: `the service answers ${maxPendingRequests} requests at once and takes no more`,
+        })
+      const head = requestHead(request)
+      if (head === undefined) return headTooLarge
+      const id = (this.#lastId = (this.#lastId + 1) >>> 0)
+      const call = yield* Effect.acquireRelease(
+        Effect.tap(Call.make(id, this.#carrier.send), (call) =>
+          Effect.sync(() => {
+            this.#calls.set(id, call)
+            this.#carrier.send(encode(Inbound.requestHead, id, head))
+          }),
+        ),
+        () => Effect.sync(() => this.#abort(id)),
+      )
+      if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))
+      return yield* Effect.onInterrupt(Deferred.await(call.head), () =>
+        Effect.sync(() => this.#abort(id)),
+      )
+    })
+  }
+
+  /** Lets requests end, runs the service's `stop`, and returns when it has said so or is gone. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.#phase === "running") {
+      this.#phase = "stopping"
+      if (this.#calls.size === 0) Deferred.doneUnsafe(this.#idle, Effect.void)
+    }
+    return Deferred.await(this.#idle).pipe(
+      Effect.tap(() => Effect.sync(() => this.#sendStop())),
+      Effect.andThen(Deferred.await(this.#stopped)),
+    )
+  })
+
+  #stopSent = false
+  #sendStop(): void {
+    if (this.#stopSent || this.#phase !== "stopping") return
+    this.#stopSent = true
+    this.#carrier.send(encode(Inbound.stop, 0))
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * `console` and the text that values get in it: bounded in depth, width and length.
+ */
+import { Outbound, maxLogLength } from "../Frame.ts"
+import { send } from "./Host.ts"
+
+const maxDepth = 4
+const maxEntries = 64
+
+const entries = (value: object, depth: number, seen: ReadonlyArray<object>): string => {
+  const inner = [...seen, value]
+  if (Array.isArray(value)) {
+    const items = value.slice(0, maxEntries).map((item) => inspect(item, depth + 1, inner))
+    return `[${items.join(", ")}${value.length > maxEntries ? ", …" : ""}]`
+  }
+  const keys = Object.keys(value)
+  const named = keys
+    .slice(0, maxEntries)
+    .map((key) => `${key}: ${inspect((value as Record<string, unknown>)[key], depth + 1, inner)}`)
+  const name = Object.getPrototypeOf(value)?.constructor?.name
+  const prefix = typeof name === "string" && name !== "Object" ? `${name} ` : ""
+  return `${prefix}{${named.join(", ")}${keys.length > maxEntries ? ", …" : ""}}`
+}
+
+const inspect = (value: unknown, depth: number, seen: ReadonlyArray<object>): string => {
+  if (typeof value === "string") return depth === 0 ? value : JSON.stringify(value)
+  if (typeof value === "function") return `[Function ${value.name}]`
+  if (typeof value === "bigint") return `${value}n`
+  if (typeof value !== "object" || value === null) return String(value)
+  if (value instanceof Error) return String(value.stack ?? value)
+  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Map || value instanceof Set)
+    return `${value instanceof Map ? "Map" : "Set"} ${entries([...value], depth, seen)}`
+  if (seen.includes(value)) return "[Circular]"
+  return depth >= maxDepth ? "[…]" : entries(value, depth, seen)
+}
+
+/** The text of a log line. Never throws. */
+export const format = (values: ReadonlyArray<unknown>): string => {
+  try {
+    return values
+      .map((value) => inspect(value, 0, []))
+      .join(" ")
+      .slice(0, maxLogLength)
+  } catch {
+    return "a value that cannot be shown"
+  }
+}
+
+/** A log function of one level, 0 (debug) to 3 (error). */
+export const logger =
+  (level: number) =>
+  (...values: Array<unknown>): void => {
+    send(Outbound.log, level, format(values))
+  }
+
+/** The realm's `console`. */
+export const console = {
+  debug: logger(0),
+  log: logger(1),
+  info: logger(1),
+  warn: logger(2),
+  error: logger(3),
+  trace: logger(0),
+  dir: (value: unknown) => logger(1)(value),
+  assert: (condition: unknown, ...values: Array<unknown>) => {
+    if (!condition) logger(3)("Assertion failed:", ...values)
+  },
+}

@@ -1,0 +1,136 @@
+/**
+ * The service inside the realm: checks what its module exports, runs start, fetch and stop, and
+ * builds the `ctx` they get.
+ */
+import { Inbound, Outbound } from "../Frame.ts"
+import { logger } from "./Console.ts"
+import { AbortController } from "./Events.ts"
+import { Exchange } from "./Exchange.ts"
+import { describeStack } from "./Failure.ts"
+import { send, takeInbound } from "./Host.ts"
+import { type Request, received } from "./Messages.ts"
+
+interface Service {
+  readonly fetch: (request: Request, ctx: unknown) => unknown
+  readonly start?: unknown
+  readonly stop?: unknown
+}
+
+/** What the kernel says about the instance. */
+interface Identity {
+  readonly tenantId: string
+  readonly serviceId: string
+  readonly revision: number
+  readonly env: Readonly<Record<string, string>>
+}
+
+const { parse } = JSON
+const stopping = new AbortController()
+const exchanges = new Map<number, Exchange>()
+let service: Service | undefined
+let ctx: unknown
+
+const shape = "write `export default { fetch(request, ctx) { … } }`"
+
+const serviceOf = (value: unknown): Service => {
+  if (typeof value === "function")
+    throw new TypeError(`the default export is a function, but must be an object: ${shape}`)
+  if (typeof value !== "object" || value === null)
+    throw new TypeError(`the default export must be an object: ${shape}`)
+  const { fetch, start, stop } = value as Record<string, unknown>
+  if (typeof fetch !== "function")
+    throw new TypeError(`the default export has no method fetch: ${shape}`)
+  for (const [name, method] of Object.entries({ start, stop }))
+    if (method !== undefined && typeof method !== "function")
+      throw new TypeError(`the default export's ${name} must be a function`)
+  return value as Service
+}
+
+const call = (name: "start" | "stop"): unknown => {
+  const method = service?.[name]
+  return typeof method === "function" ? Reflect.apply(method, service, [ctx]) : undefined
+}
+
+/** Starts the service of a module that was evaluated. */
+export const start = async (namespace: { readonly default?: unknown }, identity: string) => {
+  try {
+    const { tenantId, serviceId, revision, env } = parse(identity) as Identity
+    ctx = Object.freeze({
+      tenantId,
+      serviceId,
+      revision,
+      env: Object.freeze(env),
+      log: Object.freeze({
+        debug: logger(0),
+        info: logger(1),
+        warn: logger(2),
+        error: logger(3),
+      }),
+      signal: stopping.signal,
+    })
+    service = serviceOf(namespace.default)
+    await call("start")
+    send(Outbound.ready, 0, "")
+  } catch (error) {
+    fail(error)
+  }
+}
+
+/** Says why the service could not start, with the stack. */
+export const fail = (error: unknown): void => {
+  send(Outbound.failed, 0, describeStack(error))
+}
+
+const answer = async (id: number, head: string): Promise<void> => {
+  const [method, url, headers, hasBody] = parse(head) as [
+    string,
+    string,
+    ReadonlyArray<readonly [string, string]>,
+    boolean,
+  ]
+  const exchange = new Exchange(id, hasBody)
+  exchanges.set(id, exchange)
+  try {
+    const request = received({
+      method,
+      url,
+      headers,
+      body: exchange.body,
+      signal: exchange.controller.signal,
+    })
+    await exchange.respond(await service!.fetch(request, ctx), method === "HEAD")
+    exchange.finish()
+  } catch (error) {
+    if (!exchange.ended) send(Outbound.log, 3, `fetch threw ${describeStack(error)}`)
+    exchange.finish({ thrown: error })
+  } finally {
+    exchanges.delete(id)
+  }
+}
+
+const stop = async (): Promise<void> => {
+  stopping.abort()
+  try {
+    await call("stop")
+  } catch (error) {
+    send(Outbound.log, 3, `stop threw ${describeStack(error)}`)
+  }
+  send(Outbound.stopped, 0, "")
+}
+
+/** Takes a frame: its text is set for heads, `value` is a number or a length in the window. */
+export const receive = (type: number, id: number, text: string, value: number): void => {
+  if (type === Inbound.requestHead) void answer(id, text)
+  else if (type === Inbound.stop) void stop()
+  else {
+    const exchange = exchanges.get(id)
+    if (type === Inbound.requestChunk) exchange?.receive(takeInbound(value))
+    else if (type === Inbound.requestEnd) exchange?.receive("end")
+    else if (type === Inbound.requestBroken) exchange?.receive("broken")
+    else if (type === Inbound.responseCredit) exchange?.credit(value)
+    else if (type === Inbound.abort) {
+      exchanges.delete(id)
+      exchange?.abort()
+    }
+  }
+}

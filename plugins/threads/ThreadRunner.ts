@@ -1,0 +1,11 @@
+/**
+ * The entry of a service's thread: a realm behind a message port.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+
+import { type Assignment, run } from "../realm/Runner.ts"
+
+const port = parentPort!
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a port has none
+const receive = run(workerData as Assignment, (frame) => port.postMessage(frame))
+port.on("message", receive)

@@ -1,0 +1,68 @@
+/**
+ * Starts services through whatever `Runtime` is there and talks to them, for tests.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import {
+  type Instance,
+  type Program,
+  Runtime,
+  ServiceId,
+  ServiceLimits,
+  type ServiceRequest,
+  TenantId,
+} from "solo"
+
+/** A program of `code`, with defaults for whatever else it has. */
+export const programOf = (code: string, options: Partial<Program> = {}): Program => ({
+  name: { tenantId: TenantId.make("acme"), serviceId: ServiceId.make("greeter") },
+  revision: 3,
+  code,
+  limits: Schema.decodeSync(ServiceLimits)({ heapMb: 32 }),
+  env: {},
+  ...options,
+})
+
+/** Starts `code`. */
+export const startService = Effect.fn(function* (code: string, options?: Partial<Program>) {
+  const runtime = yield* Runtime
+  return yield* runtime.start(programOf(code, options))
+})
+
+/** A service whose `fetch` has `body` as its body. */
+export const fetching = (body: string): string =>
+  `export default { async fetch(request, ctx) { ${body} } }`
+
+/** Bytes of a text, as a request's body. */
+export const bodyOf = (...texts: ReadonlyArray<string>): NonNullable<ServiceRequest["body"]> =>
+  Stream.fromIterable(texts.map((text) => new TextEncoder().encode(text)))
+
+/** A whole response. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+
+/** Sends a request and reads all of the response. */
+export const ask = (instance: Instance, request: Partial<ServiceRequest> = {}) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const response = yield* instance.request({
+        method: "GET",
+        url: "http://greeter/",
+        headers: [],
+        body: null,
+        ...request,
+      })
+      const chunks = response.body === null ? [] : yield* Stream.runCollect(response.body)
+      const text = Buffer.concat(chunks).toString()
+      return { status: response.status, headers: Object.fromEntries(response.headers), text }
+    }),
+  )
+
+/** Starts a service and asks it once. */
+export const askOnce = Effect.fn(function* (code: string, request?: Partial<ServiceRequest>) {
+  return yield* ask(yield* startService(code), request)
+})
