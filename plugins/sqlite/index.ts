@@ -9,6 +9,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { definePlugin, pluginApiVersion, Storage } from "solo"
 
 import { layerClient } from "./Client.ts"
+import { makeConnection } from "./Connection.ts"
 import { classify } from "./Fault.ts"
 import { migrations } from "./Migrations.ts"
 
@@ -36,10 +37,10 @@ const storage = Layer.effect(
   }),
 )
 
-/** Opens, migrates and provides the database. */
-export const layerSqlite = (config: typeof Config.Type) =>
+/** Opens, migrates and provides the database. @see layerClient for `open` */
+export const layerSqlite = (config: typeof Config.Type, open = makeConnection) =>
   Layer.mergeAll(storage, Layer.effectDiscard(Migrator.make({})({ loader: migrations }))).pipe(
-    Layer.provideMerge(layerClient(config)),
+    Layer.provideMerge(layerClient(config, open)),
   )
 
 /** The plugin `sqlite`. */
@@ -50,5 +51,5 @@ export default definePlugin({
   needs: [],
   provides: [SqlClient, Storage],
   config: Config,
-  layer: layerSqlite,
+  layer: (config) => layerSqlite(config),
 })

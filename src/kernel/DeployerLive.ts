@@ -61,11 +61,12 @@ interface Succession {
   readonly code: string
 }
 
-const putBack = ({ child, previous }: Succession) =>
-  Effect.map(Registry, (registry) => {
-    registry.remove(child)
-    if (previous !== undefined) registry.put(previous)
-  })
+const putBack = Effect.fnUntraced(function* ({ child, previous }: Succession) {
+  const registry = yield* Registry
+  registry.remove(child)
+  if (previous !== undefined) registry.put(previous)
+  else yield* (yield* ServiceLogs).close(child.name)
+})
 
 /** Puts the child in its place, if there is room for one more; check and place are one step. */
 const admit = Effect.fnUntraced(function* ({ child, previous }: Succession) {
@@ -110,8 +111,9 @@ const deployLocked = Effect.fnUntraced(function* (
   spec: LoggedSpec,
 ) {
   const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
-  const previous = (yield* Registry).get(name)
   const fact = factOf(yield* (yield* DesiredState).get, name)
+  // Looked up after the wait for the log: recovery may have put the service in its place meanwhile.
+  const previous = (yield* Registry).get(name)
   const decision = decideDeploy(fact, previous, spec)
   if (decision._tag === "Unchanged") return { service: yield* view(previous!), created: false }
   if (decision._tag === "Conflict") {
@@ -127,11 +129,11 @@ const deployLocked = Effect.fnUntraced(function* (
   const code = yield* Effect.tapError(compiler.compile(source, spec.format), refused)
   const succession: Succession = { child, previous, source, code }
   const deployed = draft("service_deployed", { revision, spec }, { ...caller, ...name })
-  // From the moment it has started until it is supervised and a fact, nothing may interrupt: a
-  // caller that hangs up must not leave a service that runs and is not logged, or the reverse.
-  return yield* Effect.uninterruptibleMask((restore) =>
+  // Once it has started, and until it is supervised and a fact, nothing may interrupt: a caller
+  // that hangs up must not leave a service that runs and is not logged, or the reverse.
+  return yield* Effect.uninterruptible(
     admit(succession).pipe(
-      Effect.andThen(restore(supervisor.start(child, code)).pipe(Effect.tapError(refused))),
+      Effect.andThen(Effect.tapError(supervisor.start(child, code), refused)),
       Effect.andThen(created ? record(succession, deployed) : Effect.void),
       Effect.onError(() => putBack(succession)),
       Effect.andThen(establish(succession)),

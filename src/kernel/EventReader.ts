@@ -85,22 +85,32 @@ export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
   const unreadable = new Set<number>()
   const page = yield* makeReadPage(unreadable)
 
-  const stream = (filter: EventFilter = {}): Stream.Stream<Event, StorageError> => {
-    const pages = Stream.paginate(filter.sinceId ?? 0, (after) =>
-      Effect.map(
-        page(filter, after, Math.min(pageSize, filter.limit ?? pageSize)),
-        ({ events, next }) => [events, Option.fromNullishOr(next)] as const,
-      ),
-    )
-    return filter.limit === undefined ? pages : Stream.take(pages, filter.limit)
-  }
+  // The end is fixed when reading begins: whoever appends meanwhile cannot make it endless.
+  const bounded = (filter: EventFilter) => ({
+    ...filter,
+    untilId: Math.min(filter.untilId ?? Infinity, tail.lastId()),
+  })
+
+  const stream = (filter: EventFilter = {}): Stream.Stream<Event, StorageError> =>
+    Stream.suspend(() => {
+      const { limit = Infinity } = filter
+      if (limit <= 0) return Stream.empty
+      const fixed = bounded(filter)
+      const pages = Stream.paginate(filter.sinceId ?? 0, (after) =>
+        Effect.map(
+          page(fixed, after, Math.min(pageSize, limit)),
+          ({ events, next }) => [events, Option.fromNullishOr(next)] as const,
+        ),
+      )
+      return limit === Infinity ? pages : Stream.take(pages, limit)
+    })
 
   // From memory when the tail still has it, from the database when the subscriber is further back.
   const following = Effect.fnUntraced(function* (filter: EventFilter, after: number) {
     const newest = tail.lastId()
     const kept = tail.after(after)
     if (kept !== undefined) return [kept.filter(matches(filter)), newest] as const
-    const { events, next } = yield* page({ ...filter, untilId: newest }, after, pageSize)
+    const { events, next } = yield* page(bounded(filter), after, pageSize)
     return [events, next ?? newest] as const
   })
 
@@ -120,8 +130,6 @@ export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
   return {
     stream,
     subscribe,
-    page: (filter: EventFilter, size: number) =>
-      Effect.map(page(filter, filter.sinceId ?? 0, size), ({ events }) => events),
     unreadable: Effect.sync(() => unreadable.size),
   }
 })

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql/SqlClient"
+import * as Stream from "effect/Stream"
 
 import { genesis } from "../domain/HashChain.ts"
 import type { LogHead } from "./EventBatch.ts"
@@ -72,8 +73,11 @@ const make = Effect.gen(function* () {
       return [first!, ...rest]
     }),
     stream: reader.stream,
+    // Through the stream, so that unreadable rows do not make a page look like the last one.
     filter: Effect.fn("EventStore.filter")((filter = {}) =>
-      reader.page(filter, Math.min(maxPage, filter.limit ?? maxPage)),
+      Stream.runCollect(
+        reader.stream({ ...filter, limit: Math.min(maxPage, filter.limit ?? maxPage) }),
+      ),
     ),
     subscribe: reader.subscribe,
     lastId: Effect.sync(tail.lastId),

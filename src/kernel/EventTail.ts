@@ -52,6 +52,12 @@ export const makeEventTail = Effect.fnUntraced(function* (
       return kept.slice(id - oldest + 1).map((entry) => entry.event)
     },
     push: (events, bytes) => {
+      // A commit that was reported as failed may be durable: then events that never came through
+      // here lie between, and only the database has them.
+      if (events[0]!.id !== newest + 1) {
+        kept = []
+        keptBytes = 0
+      }
       for (const [index, event] of events.entries()) {
         kept.push({ event, bytes: bytes[index]! })
         keptBytes += bytes[index]!

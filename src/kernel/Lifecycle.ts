@@ -3,13 +3,16 @@
  * stopped and is on disk `system_shutdown_complete` (promise 9). What goes wrong on the way out is
  * collected here, so that the exit code tells the truth.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import { draft } from "../domain/Event.ts"
+import { withDeadline } from "./Deadline.ts"
 import { EventStore } from "./EventStore.ts"
 import { flushShare, KernelConfig } from "./KernelConfig.ts"
 import { Readiness } from "./Readiness.ts"
@@ -65,12 +68,12 @@ const make = Effect.fnUntraced(function* (identity: Identity) {
     )
 
   const guarded = (what: string, effect: Effect.Effect<unknown, { readonly message: string }>) =>
-    Effect.interruptible(effect).pipe(
-      Effect.timeoutOrElse({
-        duration: config.shutdownTimeoutMs * flushShare,
-        orElse: () => Effect.fail({ message: "it took too long" }),
-      }),
+    withDeadline(config.shutdownTimeoutMs * flushShare, effect).pipe(
+      Effect.flatMap((done) =>
+        Option.isSome(done) ? Effect.void : failed(`${what}: it took too long`),
+      ),
       Effect.catch((error) => failed(`${what}: ${error.message}`)),
+      Effect.catchCause((cause) => failed(`${what}: it broke: ${Cause.pretty(cause)}`)),
     )
 
   const shutdown = Effect.fn("Lifecycle.shutdown")(function* (reason: string) {

@@ -59,8 +59,8 @@ const fail = (child: Child, reason: string): Attempt => {
 /** Starts what compiled. From a successful start on, nothing may come before its supervision. */
 const bringUp = Effect.fnUntraced(function* (child: Child, code: string) {
   const supervisor = yield* Supervisor
-  return yield* Effect.uninterruptibleMask((restore) =>
-    restore(supervisor.start(child, code)).pipe(
+  return yield* Effect.uninterruptible(
+    supervisor.start(child, code).pipe(
       Effect.onInterrupt(() => Effect.sync(() => fail(child, outOfTime))),
       Effect.andThen(supervisor.watch(child, code)),
       Effect.as(recovered),

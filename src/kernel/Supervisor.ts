@@ -16,15 +16,13 @@ import * as Stream from "effect/Stream"
 
 import { decideRestart } from "../domain/Decision.ts"
 import { draft, type EventType, type Payload } from "../domain/Event.ts"
+import { withDeadline } from "./Deadline.ts"
 import { StartTimedOut } from "./Deployer.ts"
 import { EventStore } from "./EventStore.ts"
 import { KernelConfig, servicesShare } from "./KernelConfig.ts"
 import { type Child, Registry } from "./Registry.ts"
 import { type InstanceExit, Runtime, StartFailed } from "./Runtime.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
-
-/** Services stopped at the same time when the kernel stops. */
-const stopConcurrency = 64
 
 /** How long a killed instance may take to end before it is left behind, in milliseconds. */
 const killTimeoutMs = 2000
@@ -41,7 +39,10 @@ interface StopOptions {
 export class Supervisor extends Context.Service<
   Supervisor,
   {
-    /** Starts a child's first instance. If it fails, nothing is left running. */
+    /**
+     * Starts a child's first instance. If it fails, nothing is left running. It can be interrupted
+     * while the driver works, even where the caller cannot, and from its success on no more.
+     */
     readonly start: (child: Child, code: string) => Effect.Effect<void, StartFailed | StartTimedOut>
     /** From now on `child` is restarted by its policy; `ended` if its start failed already. */
     readonly watch: (child: Child, code: string, ended?: InstanceExit) => Effect.Effect<void>
@@ -52,15 +53,6 @@ export class Supervisor extends Context.Service<
 
 /** The scope that every instance and watcher lives in: the supervisor's own. */
 class Shelter extends Context.Service<Shelter, Scope.Scope>()("solo/kernel/Supervisor/Shelter") {}
-
-/** Waits for `effect` so long and no longer, even where nothing may interrupt and it never ends. */
-const within = (milliseconds: number, effect: Effect.Effect<void>) =>
-  Effect.flatMap(Effect.forkDetach(Effect.interruptible(effect)), (fiber) =>
-    Effect.interruptible(Fiber.await(fiber)).pipe(
-      Effect.timeoutOption(milliseconds),
-      Effect.andThen(Effect.sync(() => fiber.interruptUnsafe())),
-    ),
-  )
 
 /** Logs what happened to a running service. That must not hinder keeping it running. */
 const note = Effect.fnUntraced(function* <T extends EventType>(
@@ -75,17 +67,25 @@ const note = Effect.fnUntraced(function* <T extends EventType>(
   )
 })
 
-/** Has the driver start an instance in `scope`, within the service's start-up time. */
+/**
+ * Has the driver start an instance in `scope`, within the service's start-up time. Only the wait
+ * for the driver can be interrupted; a driver that does not even end then is left behind.
+ */
 const startInstance = Effect.fnUntraced(function* (child: Child, code: string, scope: Scope.Scope) {
   const runtime = yield* Runtime
   const { name, revision } = child
   const { limits, env } = child.spec
-  return yield* runtime.start({ name, revision, code, limits, env }).pipe(
-    Scope.provide(scope),
+  const program = { name, revision, code, limits, env }
+  const starting = yield* Effect.forkDetach(
+    runtime.start(program).pipe(Scope.provide(scope), Effect.interruptible),
+  )
+  return yield* Fiber.join(starting).pipe(
     Effect.timeoutOrElse({
       duration: limits.startupTimeoutMs,
       orElse: () => Effect.fail(new StartTimedOut({ timeoutMs: limits.startupTimeoutMs })),
     }),
+    Effect.interruptible,
+    Effect.onError(() => withDeadline(killTimeoutMs, Fiber.interrupt(starting))),
     // A driver that breaks costs the service it was starting, not whoever asked for it.
     Effect.catchDefect((defect) =>
       Effect.andThen(
@@ -99,13 +99,16 @@ const startInstance = Effect.fnUntraced(function* (child: Child, code: string, s
   )
 })
 
+const close = (scope: Scope.Closeable) =>
+  Effect.asVoid(withDeadline(killTimeoutMs, Scope.close(scope, Exit.void)))
+
+// Between the instance's start and its place in the child nothing may interrupt: an instance that
+// no child knows of could never be stopped.
 const start = Effect.fn("Supervisor.start")(function* (child: Child, code: string) {
   const logs = yield* ServiceLogs
   yield* logs.open(child.name)
   const scope = yield* Scope.fork(yield* Shelter)
-  const instance = yield* startInstance(child, code, scope).pipe(
-    Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))),
-  )
+  const instance = yield* Effect.onError(startInstance(child, code, scope), () => close(scope))
   child.scope = scope
   child.instance = instance
   child.startedAt = DateTime.formatIso(yield* DateTime.now)
@@ -113,14 +116,14 @@ const start = Effect.fn("Supervisor.start")(function* (child: Child, code: strin
   yield* Stream.runForEach(instance.logs, (line) => logs.write(child.name, line)).pipe(
     Effect.forkIn(scope),
   )
-})
+}, Effect.uninterruptible)
 
 const release = (child: Child) =>
   Effect.suspend(() => {
     const { scope } = child
     child.instance = undefined
     child.scope = undefined
-    return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+    return scope === undefined ? Effect.void : close(scope)
   })
 
 const giveUp = Effect.fnUntraced(function* (child: Child, reason: string) {
@@ -195,26 +198,29 @@ const watch = Effect.fn("Supervisor.watch")(function* (
   child.watcher = yield* Effect.forkIn(keep(child, code, ended), yield* Shelter)
 })
 
+// Every step has its time, so that no service and no driver can hold up whoever stops it; and all
+// are taken, whether or not the caller still waits.
 const stop = Effect.fn("Supervisor.stop")(function* (child: Child, options: StopOptions) {
-  if (child.watcher !== undefined) yield* Fiber.interrupt(child.watcher)
+  const { watcher } = child
+  if (watcher !== undefined) yield* withDeadline(killTimeoutMs, Fiber.interrupt(watcher))
   const { instance } = child
   child.status = "stopped"
   if (instance !== undefined) {
     const timeout = Math.min(child.spec.limits.shutdownTimeoutMs, options.timeoutMs ?? Infinity)
-    if (!options.force) yield* within(timeout, instance.stop)
-    yield* within(killTimeoutMs, instance.kill)
+    if (!options.force) yield* withDeadline(timeout, instance.stop)
+    yield* withDeadline(killTimeoutMs, instance.kill)
   }
-  yield* within(killTimeoutMs, release(child))
-})
+  yield* release(child)
+}, Effect.uninterruptible)
 
-/** Stops all services together: each has its own time, and all together their share. */
+/** Stops all services at the same time, so that each has all the time there is. */
 const stopAll = Effect.gen(function* () {
   const { shutdownTimeoutMs } = yield* KernelConfig
   const children = (yield* Registry).all()
   const timeoutMs = shutdownTimeoutMs * servicesShare
   const [took] = yield* Effect.timed(
     Effect.forEach(children, (child) => stop(child, { force: false, timeoutMs }), {
-      concurrency: stopConcurrency,
+      concurrency: "unbounded",
       discard: true,
     }),
   )
@@ -222,7 +228,8 @@ const stopAll = Effect.gen(function* () {
 })
 
 const make = Effect.gen(function* () {
-  const shelter = Shelter.of(yield* Scope.Scope)
+  // A scope of its own: what starts in it later must outlive the asking below, not precede it.
+  const shelter = Shelter.of(yield* Scope.fork(yield* Scope.Scope))
   const context = (yield* Effect.context<
     EventStore | KernelConfig | Registry | Runtime | ServiceLogs
   >()).pipe(Context.add(Shelter, shelter))
