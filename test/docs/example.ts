@@ -45,7 +45,7 @@ const program = Effect.gen(function* () {
   const counts = Context.getUnsafe(graph.context, Counts)
   yield* Effect.yieldNow
   yield* append(draft("system_shutdown_complete", { durationMs: 1 }))
-  yield* append(draft("recovery_started", { recoveryId: "r", services: 0 }))
+  yield* append(draft("recovery_started", { services: 0 }))
   yield* append(draft("system_shutdown_complete", { durationMs: 2 }))
   yield* Effect.repeat(Effect.yieldNow, { times: 100 })
   const seen = [

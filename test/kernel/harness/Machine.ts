@@ -92,7 +92,10 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     readiness: Context.get(context, Readiness),
     logs: Context.get(context, ServiceLogs),
   }
-  const start = startup.pipe(Scope.provide(scope), Effect.provideContext(context))
+  const start = startup(() => "the test ends").pipe(
+    Scope.provide(scope),
+    Effect.provideContext(context),
+  )
   return [kernel, start] as const
 })
 
