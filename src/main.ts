@@ -14,8 +14,11 @@ if (isSupported(process.versions.node)) {
   if (script.endsWith(".js")) {
     nodeModule.enableCompileCache(fileURLToPath(new URL(".compile-cache", import.meta.url)))
   }
-  const { launch } = await import("./main/Launch.ts")
-  launch()
+  const [{ launch }, { firstParty, runtimes }] = await Promise.all([
+    import("./main/Launch.ts"),
+    import("./main/FirstPartyPlugins.ts"),
+  ])
+  launch({ plugins: firstParty, runtimes })
 } else {
   handOver(script)
 }

@@ -2,8 +2,6 @@
  * The plugins that come with the kernel, and the sections of the configuration that the kernel's
  * own settings decide for them.
  */
-import { join } from "node:path"
-
 import type { Plugin } from "../kernel/Plugin.ts"
 import type { Config } from "./Config.ts"
 
@@ -19,6 +17,3 @@ export const firstParty: ReadonlyArray<FirstParty> = []
 
 /** The runtime drivers by the name that `SOLO_RUNTIME` selects, the default first. */
 export const runtimes: ReadonlyArray<FirstParty> = []
-
-/** The database file of the embedded storage. */
-export const databaseFile = (config: Config): string => join(config.dataDir, "solo.db")

@@ -8,14 +8,14 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 
 import { Gateway } from "../kernel/Gateway.ts"
-import { compose } from "./Composition.ts"
+import { compose, type Parts } from "./Composition.ts"
 import { type Config, load } from "./Config.ts"
 import { hold } from "./DataDirectory.ts"
 import { ending, exitCodes } from "./Exit.ts"
-import { firstParty, runtimes } from "./FirstPartyPlugins.ts"
 import * as KernelFile from "./KernelFile.ts"
 import * as Loggers from "./Loggers.ts"
 import * as NodeDigest from "./NodeDigest.ts"
@@ -30,13 +30,12 @@ const announce = Effect.fnUntraced(function* (directory: string, url: string) {
 })
 
 /** Brings everything up in the current scope. */
-const start = Effect.fnUntraced(function* (config: Config, cwd: string) {
+const start = Effect.fnUntraced(function* (config: Config, cwd: string, parts: Parts) {
   const directory = yield* hold(config.dataDir)
   yield* KernelFile.remove(directory)
   const given = yield* Layer.build(
     Layer.mergeAll(NodeDigest.layer, RootTokenFile.layer(directory, config.rootToken)),
   )
-  const parts = { plugins: firstParty, runtimes }
   const { context } = yield* compose(config, cwd, parts, given as Context.Context<never>)
   if (context.mapUnsafe.has(Gateway.key)) {
     yield* announce(directory, Context.getUnsafe(context, Gateway).url)
@@ -45,21 +44,37 @@ const start = Effect.fnUntraced(function* (config: Config, cwd: string) {
   yield* Effect.sync(flushCompileCache)
 })
 
-interface Stop {
+interface Shutdown {
   /** Completes with the reason when the process is asked to stop. */
   readonly requested: Deferred.Deferred<string>
-  /** Called with the whole shutdown's time once it is known. */
-  readonly setTimeout: (milliseconds: number) => void
+  /** How long a whole shutdown may take; read when it begins. */
+  timeoutMs: number
 }
 
-const program = Effect.fnUntraced(function* ({ requested, setTimeout }: Stop) {
+/** From now on the process ends in time, whatever the finalizers do; `lines` say why it ends. */
+const limit = ({ timeoutMs }: Shutdown, lines: ReadonlyArray<string> = []): void => {
+  setTimeout(() => {
+    say([
+      ...lines,
+      `shutdown took longer than SOLO_SHUTDOWN_TIMEOUT_MS (${timeoutMs} ms) and was broken off`,
+    ])
+    process.exit(exitCodes.failed)
+  }, timeoutMs)
+}
+
+const program = Effect.fnUntraced(function* (shutdown: Shutdown, parts: Parts) {
   const cwd = process.cwd()
   const config = yield* load({ env: process.env, cwd })
-  setTimeout(config.shutdownTimeoutMs)
-  yield* start(config, cwd).pipe(
+  shutdown.timeoutMs = config.shutdownTimeoutMs
+  yield* start(config, cwd, parts).pipe(
     Effect.andThen(Effect.never),
     Effect.raceFirst(
-      Effect.flatMap(Deferred.await(requested), (reason) => Effect.logInfo(`stopping: ${reason}`)),
+      Effect.flatMap(Deferred.await(shutdown.requested), (reason) =>
+        Effect.logInfo(`stopping: ${reason}`),
+      ),
+    ),
+    Effect.tapCause((cause) =>
+      Effect.sync(() => limit(shutdown, ending(Exit.failCause(cause)).lines)),
     ),
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- this is the entry point
@@ -76,37 +91,24 @@ const die = (what: string, error: unknown): void => {
   process.exit(exitCodes.failed)
 }
 
-/** Starts the kernel and ends the process when it has stopped. */
-export const launch = (): void => {
+/** Starts the kernel that `parts` make and ends the process when it has stopped. */
+export const launch = (parts: Parts): void => {
   process.on("uncaughtException", (error) => die("fatal: nothing caught this", error))
   process.on("unhandledRejection", (error) => die("fatal: nothing handled this rejection", error))
   // Whoever read our output may be gone; that must not disturb a shutdown.
   process.stdout.on("error", () => undefined)
   process.stderr.on("error", () => undefined)
-  const requested = Deferred.makeUnsafe<string>()
-  let shutdownTimeoutMs = 10_000
+  const shutdown: Shutdown = { requested: Deferred.makeUnsafe(), timeoutMs: 10_000 }
   listen({
     onStop: (reason) => {
-      Deferred.doneUnsafe(requested, Effect.succeed(reason))
-      setTimeout(() => {
-        say([
-          `shutdown took longer than SOLO_SHUTDOWN_TIMEOUT_MS (${shutdownTimeoutMs} ms) and was broken off`,
-        ])
-        process.exit(exitCodes.failed)
-      }, shutdownTimeoutMs)
+      Deferred.doneUnsafe(shutdown.requested, Effect.succeed(reason))
+      limit(shutdown)
     },
     onExit: (code) => process.exit(code),
   })
   // A fiber that only waits does not keep the process alive.
   setInterval(() => undefined, 2 ** 31 - 1)
-  const fiber = Effect.runFork(
-    program({
-      requested,
-      setTimeout: (milliseconds) => {
-        shutdownTimeoutMs = milliseconds
-      },
-    }),
-  )
+  const fiber = Effect.runFork(program(shutdown, parts))
   fiber.addObserver((exit) => {
     const { code, lines } = ending(exit)
     say(lines)
