@@ -14,6 +14,8 @@ if (isSupported(process.versions.node)) {
   if (script.endsWith(".js")) {
     nodeModule.enableCompileCache(fileURLToPath(new URL(".compile-cache", import.meta.url)))
   }
+  // From the sources, the package `solo` would otherwise mean an earlier build.
+  if (script.endsWith(".ts")) (await import("./main/SharedModules.ts")).shareModules()
   const [{ launch }, { firstParty, runtimes }] = await Promise.all([
     import("./main/Launch.ts"),
     import("./main/FirstPartyPlugins.ts"),
