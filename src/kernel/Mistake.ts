@@ -76,7 +76,7 @@ const distance = (left: string, right: string): number => {
 }
 
 /** The known name that `name` was most likely meant to be, if one is near. Case does not count. */
-export const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
+const nearest = (name: string, known: ReadonlyArray<string>): string | undefined => {
   const wanted = name.toLowerCase().slice(0, 64)
   let best: string | undefined
   let least = Math.max(2, Math.floor(wanted.length / 3)) + 1

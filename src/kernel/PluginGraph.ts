@@ -98,7 +98,10 @@ const start = Effect.fnUntraced(function* (
             `it promised to provide ${missing.map(({ key }) => key).join(", ")} and does not`,
           )
     }),
-    Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void)),
+    // Of a plugin that stops the start, the process's scope takes care, within its time.
+    Effect.onExit((exit) =>
+      Exit.isFailure(exit) && entry.optional ? Scope.close(scope, exit) : Effect.void,
+    ),
     Effect.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.failCause(cause as Cause.Cause<never>)

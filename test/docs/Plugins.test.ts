@@ -23,9 +23,13 @@ describe("docs/plugins.md", () => {
   afterAll(() => fs.rmSync(directory, { recursive: true }))
 
   const run = (config: string): ReadonlyArray<string> =>
-    execFileSync(process.execPath, [inRepository("test/docs/example.ts"), path, config], {
-      encoding: "utf8",
-    })
+    execFileSync(
+      process.execPath,
+      [fileURLToPath(new URL("example.ts", import.meta.url)), path, config],
+      {
+        encoding: "utf8",
+      },
+    )
       .trim()
       .split("\n")
 
