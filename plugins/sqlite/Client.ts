@@ -38,8 +38,15 @@ export const layerClient = (options: ClientOptions, open = makeConnection) =>
         max: maxReaders,
         timeToLive: "1 minute",
       })
+      // Whoever takes the connection has it alone: a transaction it finds open is a leftover of one
+      // whose ROLLBACK failed, and nothing could ever be committed behind it.
+      const clean = Effect.suspend(() =>
+        writer.isTransaction
+          ? Effect.as(writer.executeUnprepared("ROLLBACK", [], undefined), writer)
+          : Effect.succeed(writer),
+      )
       const acquirers = makeSqliteAcquirers({
-        connection: Effect.succeed(writer),
+        connection: clean,
         semaphore: yield* Semaphore.make(1),
         isTransaction: (connection: SqliteConnection) => connection.isTransaction,
       })

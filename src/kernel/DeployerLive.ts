@@ -114,6 +114,7 @@ const deployLocked = Effect.fnUntraced(function* (
   const fact = factOf(yield* (yield* DesiredState).get, name)
   // Looked up after the wait for the log: recovery may have put the service in its place meanwhile.
   const previous = (yield* Registry).get(name)
+  yield* refuseWhenStopping
   const decision = decideDeploy(fact, previous, spec)
   if (decision._tag === "Unchanged") return { service: yield* view(previous!), created: false }
   if (decision._tag === "Conflict") {

@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
@@ -13,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 
-import type { Event, EventDraft } from "../domain/Event.ts"
+import type { Event, EventDraft, EventType } from "../domain/Event.ts"
 import type { Digest } from "./Digest.ts"
 import { type Append, appendFailed, type Batch, type LogHead, writeBatch } from "./EventBatch.ts"
 import { encodePayload } from "./EventRow.ts"
@@ -29,6 +30,9 @@ const maxBatch = 1024
 
 /** Largest payload, in UTF-16 code units of its JSON text. */
 const maxPayload = 1024 * 1024
+
+/** The type of the last event of a clean run. */
+const lastWord: EventType = "system_shutdown_complete"
 
 /** Accepts appends. */
 export interface EventWriter {
@@ -50,7 +54,20 @@ const makeCommit = Effect.fnUntraced(function* (
     // After a failed commit only the database knows where the log ends.
     if (!certain) head = yield* readHead
     certain = false
-    const batch = yield* sql.withTransaction(writeBatch(head, appends))
+    let written: Batch | undefined
+    const writing = Effect.tap(writeBatch(head, appends), (batch) =>
+      Effect.sync(() => (written = batch)),
+    )
+    const batch = yield* Effect.catchCause(sql.withTransaction(writing), (cause) =>
+      // A commit may report a failure and yet be durable: then it has succeeded.
+      Effect.matchCauseEffect(readHead, {
+        onFailure: () => Effect.failCause(cause),
+        onSuccess: ({ hash }) =>
+          written !== undefined && written.rows.length > 0 && hash === written.head.hash
+            ? Effect.succeed(written)
+            : Effect.failCause(cause),
+      }),
+    )
     certain = true
     head = batch.head
     return batch
@@ -107,7 +124,17 @@ export const makeEventWriter = Effect.fnUntraced(function* (
     Effect.matchCauseEffect(commit(appends), {
       onSuccess: (batch) => settle(tail, batch),
       onFailure: (cause) => refuse(appends, cause),
-    })
+    }).pipe(
+      // Whatever breaks here must not end the writer, nor leave a caller without an answer.
+      Effect.catchCause((cause) =>
+        Effect.andThen(
+          Effect.sync(() => {
+            for (const append of appends) Deferred.doneUnsafe(append.answer, Exit.failCause(cause))
+          }),
+          Effect.logError("the writer of the log broke", cause),
+        ),
+      ),
+    )
 
   const writer = yield* Queue.takeBetween(queue, 1, maxBatch).pipe(
     Effect.flatMap((appends) => Effect.uninterruptible(process(appends))),
@@ -127,6 +154,8 @@ export const makeEventWriter = Effect.fnUntraced(function* (
           ? new LogOverloaded({ waiting: Queue.sizeUnsafe(queue) })
           : new LogClosed({})
       }
+      // Nothing may follow the last word of a run, whoever still tries (promise 9).
+      if (drafts.some((draft) => draft.type === lastWord)) yield* Queue.end(queue)
       return yield* Deferred.await(answer)
     }),
   }

@@ -75,15 +75,28 @@ const bringUp = Effect.fnUntraced(function* (child: Child, code: string) {
   )
 })
 
+/** Why `fact` needs no recovery any more, if something newer has been logged. */
+const overtaken = Effect.fnUntraced(function* (fact: Deployed) {
+  const latest = factOf(yield* (yield* DesiredState).get, fact.name)
+  if (latest?._tag !== "Deployed") return skipped("it was killed meanwhile")
+  if (latest.eventId !== fact.eventId) return skipped("a newer deployment took its place")
+  return undefined
+})
+
 const attemptLocked = Effect.fnUntraced(function* (fact: Deployed) {
   const artifacts = yield* ArtifactStore
   const compiler = yield* Compiler
   const registry = yield* Registry
-  const latest = factOf(yield* (yield* DesiredState).get, fact.name)
-  if (latest?._tag !== "Deployed") return skipped("it was killed meanwhile")
-  if (latest.eventId !== fact.eventId) return skipped("a newer deployment took its place")
+  const late = yield* overtaken(fact)
   const previous = registry.get(fact.name)
+  if (late !== undefined) {
+    // Under the lock nobody starts it: what still says so is a place kept for what is gone.
+    if (previous?.status === "starting") registry.remove(previous)
+    return late
+  }
   if (isUp(previous)) return skipped("it runs already")
+  if (previous?.status === "stopped") return skipped("it ended on its own")
+  if (previous !== undefined) yield* (yield* Supervisor).stop(previous, { force: true })
   const child = makeChild(fact)
   registry.put(child)
   const code = yield* artifacts.load(fact.spec.artifact).pipe(
@@ -117,34 +130,42 @@ const note = (cause: Cause, { name, revision }: Deployed, { outcome, reason }: A
   }
 }
 
-const attempt = Effect.fnUntraced(function* (cause: Cause, fact: Deployed) {
+const broken = Effect.fnUntraced(function* (fact: Deployed, defect: unknown) {
+  const reason = "recovery broke; see the kernel's log"
+  yield* Effect.logError("recovery of a service broke", defect)
+  const child = (yield* Registry).get(fact.name)
+  return child === undefined || isUp(child) ? failed(reason) : fail(child, reason)
+})
+
+/** Brings one service back. What came of it is kept before it is logged: the log may take long. */
+const attempt = Effect.fnUntraced(function* (cause: Cause, fact: Deployed, outcomes: Outcomes) {
   const locks = yield* ServiceLock
   const [took, result] = yield* attemptLocked(fact).pipe(
     locks.hold(fact.name),
-    Effect.catchDefect((defect) =>
-      Effect.as(
-        Effect.logError("recovery of a service broke", defect),
-        failed("recovery broke; see the kernel's log"),
-      ),
-    ),
+    Effect.catchDefect((defect) => broken(fact, defect)),
     Effect.timed,
   )
+  outcomes.set(fact, outcomeOf(fact, result, Math.round(Duration.toMillis(took))))
   if (result.outcome === "failed") {
     yield* Effect.logWarning("could not recover a service").pipe(
       Effect.annotateLogs({ ...fact.name, reason: result.reason }),
     )
   }
   yield* note(cause, fact, result)
-  return outcomeOf(fact, result, Math.round(Duration.toMillis(took)))
 })
 
-/** What the time limit of the whole recovery left over. */
+/** What the time limit of the whole recovery left over: it may have come back just so. */
 const leave = Effect.fnUntraced(function* (cause: Cause, fact: Deployed) {
   const { recoveryTimeoutMs } = yield* KernelConfig
-  const child = (yield* Registry).get(fact.name)
-  if (child !== undefined && !isUp(child)) fail(child, outOfTime)
-  yield* note(cause, fact, failed(outOfTime))
-  return outcomeOf(fact, failed(outOfTime), recoveryTimeoutMs)
+  const registry = yield* Registry
+  const late = yield* overtaken(fact)
+  const child = registry.get(fact.name)
+  const own = child?.revision === fact.revision ? child : undefined
+  if (late !== undefined && own?.status === "starting") registry.remove(own)
+  const result = late ?? (own?.status === "running" ? recovered : failed(outOfTime))
+  if (result.outcome === "failed" && own !== undefined && !isUp(own)) fail(own, outOfTime)
+  yield* note(cause, fact, result)
+  return outcomeOf(fact, result, recoveryTimeoutMs)
 })
 
 /** Shows progress while the kernel is not ready yet; a later replay shows none. */
@@ -167,17 +188,15 @@ const recoverAll = Effect.fnUntraced(function* (cause: Cause, facts: ReadonlyArr
   const registry = yield* Registry
   const outcomes: Outcomes = new Map()
   // Shown as starting from the outset: a request to one of them meets 503, not 404.
+  const state = yield* (yield* DesiredState).get
   for (const fact of facts) {
-    if (registry.get(fact.name) === undefined) registry.put(makeChild(fact))
+    const here = registry.get(fact.name) !== undefined
+    if (!here && factOf(state, fact.name)?._tag === "Deployed") registry.put(makeChild(fact))
   }
   yield* progress(outcomes, facts.length)
   const whole = yield* Effect.forEach(
     facts,
-    (fact) =>
-      Effect.flatMap(attempt(cause, fact), (outcome) => {
-        outcomes.set(fact, outcome)
-        return progress(outcomes, facts.length)
-      }),
+    (fact) => Effect.andThen(attempt(cause, fact, outcomes), progress(outcomes, facts.length)),
     { concurrency: recoveryConcurrency, discard: true },
   ).pipe(Effect.timeoutOption(recoveryTimeoutMs))
   for (const fact of facts) {

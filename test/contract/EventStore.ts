@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import { draft, type Event, type EventDraft } from "../../src/domain/Event.ts"
 import { genesis, linkHash } from "../../src/domain/HashChain.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
-import { ArtifactStore } from "../../src/kernel/ArtifactStore.ts"
+import type { ArtifactStore } from "../../src/kernel/ArtifactStore.ts"
 import { Digest } from "../../src/kernel/Digest.ts"
 import { EventStore } from "../../src/kernel/EventStore.ts"
 

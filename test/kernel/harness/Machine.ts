@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 
-import { makeConnection } from "../../../plugins/sqlite/Connection.ts"
+import type { makeConnection } from "../../../plugins/sqlite/Connection.ts"
 import { layerSqlite } from "../../../plugins/sqlite/index.ts"
 import { ServiceId, type ServiceName, TenantId } from "../../../src/domain/Identifier.ts"
 import { ServiceSpec } from "../../../src/domain/ServiceSpec.ts"
@@ -118,6 +118,7 @@ export const settle = Effect.repeat(Effect.yieldNow, { times: 60 })
 
 /** Moves the clock, in steps small enough for chains of timers, letting fibers go on in between. */
 export const pass = Effect.fnUntraced(function* (milliseconds: number, step = milliseconds) {
+  yield* settle
   for (let passed = 0; passed < milliseconds; passed += step) {
     yield* TestClock.adjust(Math.min(step, milliseconds - passed))
     yield* settle
