@@ -13,11 +13,11 @@ const bounded = (minimum: number, maximum: number, fallback: number) =>
 /** The settings; durations are milliseconds. */
 export const KernelSettings = Schema.Struct({
   /** How long recovery may take as a whole; what has not come back by then is reported as failed. */
-  recoveryTimeoutMs: bounded(100, 3_600_000, 120_000),
+  recoveryTimeoutMs: bounded(1, 86_400_000, 120_000),
   /** Services that recovery starts at the same time. */
-  recoveryConcurrency: bounded(1, 256, 8),
+  recoveryConcurrency: bounded(1, 1024, 8),
   /** How long the whole shutdown may take; services get the share `servicesShare` of it. */
-  shutdownTimeoutMs: bounded(100, 3_600_000, 10_000),
+  shutdownTimeoutMs: bounded(1, 3_600_000, 10_000),
   /** Services the kernel runs at most, and one tenant. */
   maxServices: bounded(1, 100_000, 2000),
   maxServicesPerTenant: bounded(1, 100_000, 500),

@@ -224,7 +224,9 @@ const stopAll = Effect.gen(function* () {
       discard: true,
     }),
   )
-  yield* Effect.logInfo(`stopped ${children.length} services in ${Duration.format(took)}`)
+  yield* Effect.logInfo(
+    `stopped ${children.length} services in ${Math.round(Duration.toMillis(took))} ms`,
+  )
 })
 
 const make = Effect.gen(function* () {
