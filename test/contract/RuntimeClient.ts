@@ -66,3 +66,10 @@ export const ask = (instance: Instance, request: Partial<ServiceRequest> = {}) =
 export const askOnce = Effect.fn(function* (code: string, request?: Partial<ServiceRequest>) {
   return yield* ask(yield* startService(code), request)
 })
+
+/** Lines of a log up to the first that matches. */
+export const logUntil = (instance: Instance, pattern: RegExp) =>
+  instance.logs.pipe(
+    Stream.takeUntil((line) => pattern.test(line.message)),
+    Stream.runCollect,
+  )
