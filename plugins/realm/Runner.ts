@@ -37,9 +37,21 @@ const bootstrapScript = (bootstrap: string, cachedData?: Uint8Array): vm.Script 
     { filename: "solo:realm", ...(cachedData === undefined ? {} : { cachedData }) },
   )
 
-/** The code cache to give to later runners: made once, in the kernel's process. */
-export const makeCodeCache = (bootstrap: string): Uint8Array =>
-  bootstrapScript(bootstrap).createCachedData()
+const newContext = (): vm.Context =>
+  vm.createContext(vm.constants.DONT_CONTEXTIFY, {
+    codeGeneration: { strings: false, wasm: false },
+  })
+
+/**
+ * The code cache to give to later runners. It is made once, in the kernel's process, after the
+ * script has run there in an empty realm: so it holds the functions that start-up needs.
+ */
+export const makeCodeCache = (bootstrap: string): Uint8Array => {
+  const script = bootstrapScript(bootstrap)
+  const enter = script.runInContext(newContext()) as (...functions: ReadonlyArray<unknown>) => Realm
+  enter(...new HostFunctions(() => {}).functions)
+  return script.createCachedData()
+}
 
 /**
  * Builds the realm, starts the service in it, and returns what takes the driver's frames. `send`
@@ -52,9 +64,7 @@ export const run = (
 ): ((frame: unknown) => void) => {
   const { Buffer, process } = globalThis
   const host = new HostFunctions(send)
-  const context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
-    codeGeneration: { strings: false, wasm: false },
-  })
+  const context = newContext()
   const enter = bootstrapScript(bootstrap, cachedData).runInContext(context) as (
     ...functions: ReadonlyArray<unknown>
   ) => Realm
@@ -95,7 +105,14 @@ export const run = (
 }
 
 const load = (context: vm.Context, code: string): vm.SourceTextModule => {
-  const module = new vm.SourceTextModule(code, { context, identifier: "service" })
+  const module = new vm.SourceTextModule(code, {
+    context,
+    identifier: "service",
+    // Node would reject with an Error of this realm; a text leads nowhere.
+    importModuleDynamically: () => {
+      throw "a service is one file: it cannot import anything"
+    },
+  })
   if (module.moduleRequests.length > 0)
     throw new TypeError("a service is one file: it cannot import anything")
   module.linkRequests([])

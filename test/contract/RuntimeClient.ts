@@ -15,7 +15,7 @@ import {
 } from "solo"
 
 /** A program of `code`, with defaults for whatever else it has. */
-export const programOf = (code: string, options: Partial<Program> = {}): Program => ({
+const programOf = (code: string, options: Partial<Program> = {}): Program => ({
   name: { tenantId: TenantId.make("acme"), serviceId: ServiceId.make("greeter") },
   revision: 3,
   code,
@@ -37,13 +37,6 @@ export const fetching = (body: string): string =>
 /** Bytes of a text, as a request's body. */
 export const bodyOf = (...texts: ReadonlyArray<string>): NonNullable<ServiceRequest["body"]> =>
   Stream.fromIterable(texts.map((text) => new TextEncoder().encode(text)))
-
-/** A whole response. */
-export interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly text: string
-}
 
 /** Sends a request and reads all of the response. */
 export const ask = (instance: Instance, request: Partial<ServiceRequest> = {}) =>
