@@ -16,6 +16,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 
 import type { Event, EventDraft } from "../domain/Event.ts"
+import { isConstraint } from "./Attachment.ts"
 import { Digest } from "./Digest.ts"
 import { encodePayload, type EventRow, toEvent, toRow } from "./EventRow.ts"
 import { type AppendError, EventTooLarge, LogClosed, LogOverloaded } from "./EventStore.ts"
@@ -61,9 +62,6 @@ export interface EventWriter {
     attachment?: Effect.Effect<void, SqlError>,
   ) => Effect.Effect<ReadonlyArray<Event>, AppendError>
 }
-
-const isConstraint = (error: SqlError): boolean =>
-  error.reason._tag === "ConstraintError" || error.reason._tag === "UniqueViolation"
 
 /**
  * Starts the writer behind `head`. When the scope closes it takes no more, commits what waits, and
