@@ -6,6 +6,7 @@
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
 
@@ -65,18 +66,27 @@ export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
     return group
   }
 
-  yield* Queue.take(queue).pipe(
-    Effect.flatMap((draft) =>
-      Effect.catch(events.emit(draft), (error) =>
-        Effect.logWarning("could not record an event").pipe(
-          Effect.annotateLogs({ type: draft.type, reason: error.message }),
+  const write = Effect.fnUntraced(
+    function* ([first, ...rest]: ReadonlyArray<EventDraft>) {
+      if (first !== undefined) yield* events.append([first, ...rest])
+    },
+    (effect, drafts) =>
+      Effect.catch(effect, (error) =>
+        Effect.logWarning("could not record what was refused or read").pipe(
+          Effect.annotateLogs({ events: drafts.length, reason: error.message }),
         ),
       ),
-    ),
-    Effect.forever,
-    Effect.ignore,
-    Effect.forkScoped({ startImmediately: true }),
   )
+  const writer = yield* Effect.forkScoped(
+    Queue.takeBetween(queue, 1, maxWaiting).pipe(
+      Effect.flatMap((drafts) => Effect.uninterruptible(write(drafts))),
+      Effect.forever,
+      Effect.ignore,
+    ),
+    { startImmediately: true },
+  )
+  // What waits at the end is still written: the fiber ends by itself once the queue is empty.
+  yield* Effect.addFinalizer(() => Effect.andThen(Queue.end(queue), Fiber.await(writer)))
 
   return {
     record: (key, make) => {
