@@ -22,26 +22,43 @@ const Config = Schema.Struct({
   ),
 })
 
-const storage = Layer.effect(
-  Storage,
-  Effect.gen(function* () {
-    const sql = yield* SqlClient
-    return Storage.of({
-      driver: "sqlite",
-      classify,
-      integrity: Effect.map(
-        sql<{ readonly quick_check: string }>`PRAGMA quick_check(100)`,
-        (rows) => rows.map((row) => row.quick_check).filter((line) => line !== "ok"),
-      ),
-    })
-  }),
-)
+// A connection of its own that never waits: a reader in the way must not hold up the kernel.
+const scrub = (filename: string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connection = yield* makeConnection({ filename, readOnly: false, busyTimeoutMs: 0 })
+      const [row] = yield* connection.executeUnprepared(
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        [],
+        undefined,
+      )
+      return (row as { readonly busy: number }).busy === 0
+    }),
+  )
+
+const storage = (config: typeof Config.Type) =>
+  Layer.effect(
+    Storage,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient
+      return Storage.of({
+        scrub: scrub(config.filename),
+        driver: "sqlite",
+        classify,
+        integrity: Effect.map(
+          sql<{ readonly quick_check: string }>`PRAGMA quick_check(100)`,
+          (rows) => rows.map((row) => row.quick_check).filter((line) => line !== "ok"),
+        ),
+      })
+    }),
+  )
 
 /** Opens, migrates and provides the database. @see layerClient for `open` */
 export const layerSqlite = (config: typeof Config.Type, open = makeConnection) =>
-  Layer.mergeAll(storage, Layer.effectDiscard(Migrator.make({})({ loader: migrations }))).pipe(
-    Layer.provideMerge(layerClient(config, open)),
-  )
+  Layer.mergeAll(
+    storage(config),
+    Layer.effectDiscard(Migrator.make({})({ loader: migrations })),
+  ).pipe(Layer.provideMerge(layerClient(config, open)))
 
 /** The plugin `sqlite`. */
 export default definePlugin({

@@ -7,7 +7,9 @@
  */
 import * as Schema from "effect/Schema"
 
+import { Permission, RateLimit, TokenHash } from "./Capability.ts"
 import type { ServiceId, TenantId } from "./Identifier.ts"
+import { SecretName } from "./Secret.ts"
 import { LoggedSpec } from "./ServiceSpec.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -31,6 +33,38 @@ export const payloads = {
   service_recovered: Schema.Struct({ revision: count }),
   /** Recovery could not bring a service back; caused by its `recovery_started`. */
   service_recovery_failed: Schema.Struct({ revision: count, reason }),
+  /** A token exists from now on, if its parent does; `expiresAt` is ISO 8601 or `null`. */
+  capability_granted: Schema.Struct({
+    tokenHash: TokenHash,
+    permissions: Schema.Array(Permission),
+    expiresAt: Schema.NullOr(Schema.String),
+    rateLimit: Schema.NullOr(RateLimit),
+    parent: Schema.NullOr(TokenHash),
+  }),
+  /** A token is gone, and with it every token attenuated from it, directly or not. */
+  capability_revoked: Schema.Struct({ tokenHash: TokenHash, descendants: count }),
+  /**
+   * A request was refused for its token; `tokenHash` is `null` for a token nobody granted. At most
+   * a few a minute are recorded; `unrecorded` counts those left out before this one.
+   */
+  capability_denied: Schema.Struct({
+    tokenHash: Schema.NullOr(TokenHash),
+    reason,
+    permission: Schema.NullOr(Permission),
+    unrecorded: count,
+  }),
+  /** The root token was replaced; the one before is no longer good. */
+  root_token_rotated: Schema.Struct({}),
+  /** A secret has a new value. No payload ever holds one. */
+  secret_stored: Schema.Struct({ name: SecretName }),
+  /** A service read a secret; `unrecorded` counts its reads of it since the last such event. */
+  secret_accessed: Schema.Struct({ name: SecretName, unrecorded: count }),
+  /** A service asked for a secret that its spec does not name. */
+  secret_access_denied: Schema.Struct({ name: Schema.String, reason, unrecorded: count }),
+  /** A secret is gone, ciphertext and all. */
+  secret_revoked: Schema.Struct({ name: SecretName }),
+  /** Every data key of the vault is wrapped by a new master key. */
+  master_key_rotated: Schema.Struct({ keys: count }),
   /** A kernel process started on this data directory. */
   system_started: Schema.Struct({
     kernelVersion: Schema.String,

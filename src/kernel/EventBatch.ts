@@ -11,6 +11,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 
 import type { Event, EventDraft } from "../domain/Event.ts"
+import { isConstraint } from "./Attachment.ts"
 import { Digest } from "./Digest.ts"
 import { type EventRow, toEvent, toRow } from "./EventRow.ts"
 import { Storage, StorageError } from "./Storage.ts"
@@ -44,9 +45,6 @@ export interface Batch {
 /** What a failure of the database means for an append. */
 export const appendFailed = (storage: Storage["Service"]) => (cause: SqlError) =>
   new StorageError({ fault: storage.classify(cause), operation: "append", cause })
-
-const isConstraint = (error: SqlError): boolean =>
-  error.reason._tag === "ConstraintError" || error.reason._tag === "UniqueViolation"
 
 // An attachment that breaks a constraint is its caller's mistake and costs only its own append.
 // Any other failure is the database's: SQLite may have ended the transaction with it, so the whole

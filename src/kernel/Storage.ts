@@ -9,9 +9,17 @@ import type { SqlError } from "effect/sql/SqlError"
 
 /**
  * Why storage failed: `full` no space is left, `io` the device failed, `locked` another writer
- * holds the database, `corrupt` the file is damaged, `unknown` anything else.
+ * holds the database, `corrupt` the file is damaged, `missing` a table is not there, `unknown`
+ * anything else.
  */
-export const StorageFault = Schema.Literals(["full", "io", "locked", "corrupt", "unknown"])
+export const StorageFault = Schema.Literals([
+  "full",
+  "io",
+  "locked",
+  "corrupt",
+  "missing",
+  "unknown",
+])
 /** @see {@link StorageFault} */
 export type StorageFault = typeof StorageFault.Type
 
@@ -20,6 +28,7 @@ const advice: Record<StorageFault, string> = {
   io: "the storage device failed; check the disk and the file system",
   locked: "another process holds the database; end it and try again",
   corrupt: "the database file is damaged; restore it from a backup",
+  missing: "a table of the database is missing; restore it from a backup",
   unknown: "the database failed",
 }
 
@@ -44,5 +53,10 @@ export class Storage extends Context.Service<
     readonly classify: (error: SqlError) => StorageFault
     /** Whether the database is structurally sound; the findings, one line each, if it is not. */
     readonly integrity: Effect.Effect<ReadonlyArray<string>, SqlError>
+    /**
+     * Leaves nothing of what was deleted in the database's own files; whether that was possible
+     * now. It is not while somebody reads or writes: ask again.
+     */
+    readonly scrub: Effect.Effect<boolean, SqlError>
   }
 >()("solo/kernel/Storage") {}
