@@ -1,4 +1,3 @@
 /**
  * What `node dist/main.js` runs.
  */
-export {}

@@ -38,7 +38,20 @@ const createLog = Effect.gen(function* () {
     ) STRICT`
 })
 
+const createCheckpoints = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  yield* sql`
+    CREATE TABLE checkpoints (
+      last_id INTEGER PRIMARY KEY NOT NULL,
+      last_hash TEXT NOT NULL,
+      format TEXT NOT NULL,
+      state TEXT NOT NULL,
+      checksum TEXT NOT NULL
+    ) STRICT`
+})
+
 /** All migrations. */
 export const migrations = fromRecord({
   "0001_create_log": createLog,
+  "0004_create_checkpoints": createCheckpoints,
 })

@@ -6,6 +6,8 @@ import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 
 import { ArtifactStore } from "./ArtifactStore.ts"
+import { Checkpoints } from "./Checkpoints.ts"
+import { layerCheckpoints } from "./CheckpointsSql.ts"
 import { Compiler } from "./Compiler.ts"
 import { Deployer } from "./Deployer.ts"
 import { layerDeployer } from "./DeployerLive.ts"
@@ -47,6 +49,7 @@ export const kernelProvides = [
   Readiness,
   Lifecycle,
   DesiredState,
+  Checkpoints,
 ] as const
 
 /**
@@ -59,6 +62,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
     ),
+    Layer.provideMerge(layerCheckpoints),
     Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer)),
     Layer.provideMerge(layerEventStore),
