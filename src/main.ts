@@ -1,3 +1,4 @@
 /**
  * What `node dist/main.js` runs.
  */
+export {}

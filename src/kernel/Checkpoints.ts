@@ -37,7 +37,7 @@ export class Checkpoints extends Context.Service<
     readonly take: Effect.Effect<void, StorageError>
     /** Drops every checkpoint and takes one by folding the log from its first event. */
     readonly rebuild: Effect.Effect<void, StorageError>
-    /** What is kept, newest first. */
+    /** What is kept in this kernel's format, newest first. */
     readonly stored: Effect.Effect<ReadonlyArray<StoredCheckpoint>, StorageError>
     /** The canonical text of a state, made in steps that leave others their turn. */
     readonly textOf: (state: State) => Effect.Effect<string>

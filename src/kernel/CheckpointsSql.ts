@@ -178,7 +178,9 @@ const make = Effect.gen(function* () {
       take: oneAtATime.withPermit(take).pipe(Effect.withSpan("Checkpoints.take")),
       rebuild: oneAtATime.withPermit(rebuild).pipe(Effect.withSpan("Checkpoints.rebuild")),
       stored: Effect.map(table.read, (rows) =>
-        rows.map(({ row, flaw }): StoredCheckpoint => ({ id: row.last_id, text: row.state, flaw })),
+        rows
+          .filter(({ row }) => row.format === checkpointFormat)
+          .map(({ row, flaw }): StoredCheckpoint => ({ id: row.last_id, text: row.state, flaw })),
       ),
       textOf,
     }),

@@ -57,13 +57,15 @@ const makeCommit = Effect.fnUntraced(function* (
   })
 })
 
-/** Answers everybody who took part in a batch, then publishes it. */
-const settle = (tail: EventTail, batch: Batch) =>
-  Effect.suspend(() => {
-    for (const [append, exit] of batch.answers) Deferred.doneUnsafe(append.answer, exit)
-    const sizes = batch.rows.map((row) => row.payload.length)
-    return batch.events.length === 0 ? Effect.void : tail.push(batch.events, sizes)
-  })
+/**
+ * Publishes a batch and answers everybody who took part in it. In this order: who is answered must
+ * find its own events when it reads the log.
+ */
+const settle = Effect.fnUntraced(function* (tail: EventTail, batch: Batch) {
+  const sizes = batch.rows.map((row) => row.payload.length)
+  if (batch.events.length > 0) yield* tail.push(batch.events, sizes)
+  for (const [append, exit] of batch.answers) Deferred.doneUnsafe(append.answer, exit)
+})
 
 const refuse = Effect.fnUntraced(function* (
   appends: ReadonlyArray<Append>,

@@ -28,6 +28,8 @@ import { ServiceLock } from "./ServiceLock.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 import { Storage } from "./Storage.ts"
 import { layerSupervisor } from "./Supervisor.ts"
+import { Verifier, VerifierChecks } from "./Verifier.ts"
+import { layerVerifier } from "./VerifierLive.ts"
 
 /** Which kernel this is, and how it is set up. */
 export interface KernelOptions {
@@ -50,6 +52,8 @@ export const kernelProvides = [
   Lifecycle,
   DesiredState,
   Checkpoints,
+  Verifier,
+  VerifierChecks,
 ] as const
 
 /**
@@ -57,14 +61,15 @@ export const kernelProvides = [
  * stopped before the log gets its last word, and that is on disk before storage closes.
  */
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
-  Layer.mergeAll(layerDeployer, layerReplayer, layerIngress).pipe(
+  Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
+    Layer.provideMerge(layerReplayer),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
     Layer.provideMerge(layerLifecycle(identity)),
-    Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer)),
+    Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer, VerifierChecks.layer)),
     Layer.provideMerge(layerEventStore),
     Layer.provideMerge(Layer.succeed(KernelConfig, settings)),
   )
