@@ -6,6 +6,8 @@ export default defineConfig({
   resolve: { alias: { solo: fileURLToPath(new URL("src/index.ts", import.meta.url)) } },
   test: {
     include: ["test/**/*.test.ts"],
+    // What passing tests log on purpose would bury what a failing one says.
+    silent: "passed-only",
     sequence: { concurrent: false },
     coverage: {
       provider: "v8",

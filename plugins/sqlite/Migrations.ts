@@ -84,9 +84,22 @@ const createVault = Effect.gen(function* () {
     ) STRICT, WITHOUT ROWID`
 })
 
+const createCheckpoints = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  yield* sql`
+    CREATE TABLE checkpoints (
+      last_id INTEGER PRIMARY KEY NOT NULL,
+      last_hash TEXT NOT NULL,
+      format TEXT NOT NULL,
+      state TEXT NOT NULL,
+      checksum TEXT NOT NULL
+    ) STRICT`
+})
+
 /** All migrations. */
 export const migrations = fromRecord({
   "0001_create_log": createLog,
   "0002_create_tokens": createTokens,
   "0003_create_vault": createVault,
+  "0004_create_checkpoints": createCheckpoints,
 })

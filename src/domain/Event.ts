@@ -81,6 +81,27 @@ export const payloads = {
     durationMs: count,
     timedOut: Schema.Boolean,
   }),
+  /** The kernel compared what is with what the log says; `full`: the whole log. */
+  verification_completed: Schema.Struct({
+    full: Schema.Boolean,
+    status: Schema.Literals(["ok", "warning", "error"]),
+    eventsChecked: count,
+    inconsistencies: count,
+    durationMs: count,
+  }),
+  /** A verification found something new; caused by its `verification_completed`. */
+  inconsistency_detected: Schema.Struct({
+    invariant: Schema.String,
+    promise: count,
+    detail: Schema.String,
+    fixable: Schema.Boolean,
+  }),
+  /** Something was repaired; what that changed is logged just before it. */
+  auto_fix_applied: Schema.Struct({
+    invariant: Schema.String,
+    action: Schema.String,
+    detail: Schema.String,
+  }),
   system_shutdown_started: Schema.Struct({ reason }),
   /** The last event of a clean run, and only of a clean run (promise 9). */
   system_shutdown_complete: Schema.Struct({ durationMs: count }),

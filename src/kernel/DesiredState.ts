@@ -6,10 +6,12 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import type { Event } from "../domain/Event.ts"
 import { empty, evolve, factTypes, type State } from "../domain/State.ts"
+import { Checkpoints } from "./Checkpoints.ts"
 import { EventStore } from "./EventStore.ts"
 import type { StorageError } from "./Storage.ts"
 
@@ -17,7 +19,7 @@ import type { StorageError } from "./Storage.ts"
 export class DesiredState extends Context.Service<
   DesiredState,
   {
-    /** Folds the log. To be run once, at start-up. */
+    /** Folds the log, from the last checkpoint on. To be run once, at start-up. */
     readonly load: Effect.Effect<void, StorageError>
     /** How many events `load` folded. */
     readonly folded: Effect.Effect<number>
@@ -30,17 +32,24 @@ export class DesiredState extends Context.Service<
   static readonly layer = Layer.effect(
     DesiredState,
     Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints
       const store = yield* EventStore
       const loaded = yield* Deferred.make<void>()
       let state = empty
       let folded = 0
       return DesiredState.of({
         load: Effect.gen(function* () {
-          yield* Stream.runForEach(store.stream({ types: factTypes }), (event) =>
+          const checkpoint = Option.getOrUndefined(yield* checkpoints.latest)
+          const sinceId = checkpoint?.id ?? 0
+          if (checkpoint !== undefined) state = checkpoint.state
+          yield* Stream.runForEach(store.stream({ types: factTypes, sinceId }), (event) =>
             Effect.sync(() => {
               state = evolve(state, event)
               folded += 1
             }),
+          )
+          yield* Effect.logDebug("folded the log").pipe(
+            Effect.annotateLogs({ checkpoint: sinceId, facts: folded }),
           )
           yield* Deferred.succeed(loaded, undefined)
         }),

@@ -6,6 +6,8 @@ import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 
 import { ArtifactStore } from "./ArtifactStore.ts"
+import { Checkpoints } from "./Checkpoints.ts"
+import { layerCheckpoints } from "./CheckpointsSql.ts"
 import { Compiler } from "./Compiler.ts"
 import { Deployer } from "./Deployer.ts"
 import { layerDeployer } from "./DeployerLive.ts"
@@ -26,6 +28,8 @@ import { ServiceLock } from "./ServiceLock.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 import { Storage } from "./Storage.ts"
 import { layerSupervisor } from "./Supervisor.ts"
+import { Verifier, VerifierChecks } from "./Verifier.ts"
+import { layerVerifier } from "./VerifierLive.ts"
 
 /** Which kernel this is, and how it is set up. */
 export interface KernelOptions {
@@ -39,6 +43,7 @@ export const kernelNeeds = [SqlClient, Storage, Digest, Compiler, Runtime] as co
 
 /** What the kernel provides. */
 export const kernelProvides = [
+  KernelConfig,
   EventStore,
   Deployer,
   Ingress,
@@ -47,6 +52,9 @@ export const kernelProvides = [
   Readiness,
   Lifecycle,
   DesiredState,
+  Checkpoints,
+  Verifier,
+  VerifierChecks,
 ] as const
 
 /**
@@ -54,13 +62,15 @@ export const kernelProvides = [
  * stopped before the log gets its last word, and that is on disk before storage closes.
  */
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
-  Layer.mergeAll(layerDeployer, layerReplayer, layerIngress).pipe(
+  Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
+    Layer.provideMerge(layerReplayer),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
     ),
+    Layer.provideMerge(layerCheckpoints),
     Layer.provideMerge(layerLifecycle(identity)),
-    Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer)),
+    Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer, VerifierChecks.layer)),
     Layer.provideMerge(layerEventStore),
     Layer.provideMerge(Layer.succeed(KernelConfig, settings)),
   )

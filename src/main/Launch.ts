@@ -13,10 +13,12 @@ import * as Layer from "effect/Layer"
 
 import type { DesiredState } from "../kernel/DesiredState.ts"
 import { Gateway } from "../kernel/Gateway.ts"
+import type { KernelConfig } from "../kernel/KernelConfig.ts"
 import { Lifecycle } from "../kernel/Lifecycle.ts"
 import type { Readiness } from "../kernel/Readiness.ts"
 import type { Replayer } from "../kernel/Replayer.ts"
 import { startup } from "../kernel/Startup.ts"
+import type { Verifier } from "../kernel/Verifier.ts"
 import { compose, type Parts } from "./Composition.ts"
 import { type Config, load } from "./Config.ts"
 import { hold } from "./DataDirectory.ts"
@@ -34,7 +36,9 @@ const announce = Effect.fnUntraced(function* (directory: string, url: string) {
 })
 
 /** What a composition with a kernel in it holds. */
-type Kernel = Context.Context<DesiredState | Lifecycle | Readiness | Replayer>
+type Kernel = Context.Context<
+  DesiredState | KernelConfig | Lifecycle | Readiness | Replayer | Verifier
+>
 
 /** A run of the kernel, as far as it is known outside its scope. */
 interface Run {

@@ -14,7 +14,7 @@ import { CapabilityManager, type Granted } from "../../src/kernel/CapabilityMana
 import type { CapabilityOptions } from "../../src/kernel/CapabilityManagerIndexed.ts"
 import { EventStore } from "../../src/kernel/EventStore.ts"
 import { makeForwardClock } from "../../src/kernel/ForwardClock.ts"
-import { TokenStore } from "../../src/kernel/TokenStore.ts"
+import { type TokenStore } from "../../src/kernel/TokenStore.ts"
 import { layerCapabilities, lockOut, newFile, outside, rootSecret, sha256 } from "./Workbench.ts"
 
 type Manager = CapabilityManager["Service"]

@@ -37,7 +37,7 @@ describe("Replayer", () => {
       const view = yield* next.deployer.status(a.tenantId, a.serviceId)
       assert.deepStrictEqual(view, { ...service, startedAt: view.startedAt })
       assert.deepStrictEqual(running(next), ["acme/a@1"])
-      assert.deepStrictEqual((yield* next.store.filter({})).at(-2)!.type, "service_recovered")
+      assert.deepStrictEqual((yield* next.store.filter({})).at(-3)!.type, "service_recovered")
     }),
   )
 
@@ -217,6 +217,7 @@ describe("Replayer", () => {
         "system_started",
         "recovery_started",
         "recovery_completed",
+        "verification_completed",
       ])
     }),
   )

@@ -42,7 +42,7 @@ describe("recovery at its edges", () => {
       assert.deepStrictEqual(running(kernel), ["acme/a@1", "acme/b@1"])
       assert.strictEqual(yield* countOf(kernel, "service_deployed"), 2)
       // system_started, recovery_started, one per service, recovery_completed
-      assert.strictEqual((yield* kernel.store.lastId) - first, 10 * 5)
+      assert.strictEqual((yield* kernel.store.lastId) - first, 10 * 6)
     }),
   )
 
