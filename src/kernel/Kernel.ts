@@ -2,12 +2,20 @@
  * The kernel as one layer: its services on whatever storage, runtime and compiler the driver
  * plugins provide.
  */
+import { Aead } from "effect/crypto/Aead"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 
 import { ArtifactStore } from "./ArtifactStore.ts"
 import { Checkpoints } from "./Checkpoints.ts"
 import { layerCheckpoints } from "./CheckpointsSql.ts"
+import { CapabilityManager } from "./CapabilityManager.ts"
+import {
+  defaultCapabilityOptions,
+  layerCapabilityManager,
+} from "./CapabilityManagerIndexed.ts"
 import { Compiler } from "./Compiler.ts"
 import { Deployer } from "./Deployer.ts"
 import { layerDeployer } from "./DeployerLive.ts"
@@ -19,15 +27,21 @@ import { Ingress } from "./Ingress.ts"
 import { layerIngress } from "./IngressLive.ts"
 import { KernelConfig, type KernelSettings } from "./KernelConfig.ts"
 import { layerLifecycle, Lifecycle } from "./Lifecycle.ts"
+import { MasterKeys } from "./MasterKeys.ts"
 import { Readiness } from "./Readiness.ts"
 import { Registry } from "./Registry.ts"
 import { Replayer } from "./Replayer.ts"
 import { layerReplayer } from "./ReplayerLive.ts"
+import { RootToken } from "./RootToken.ts"
 import { Runtime } from "./Runtime.ts"
 import { ServiceLock } from "./ServiceLock.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 import { Storage } from "./Storage.ts"
 import { layerSupervisor } from "./Supervisor.ts"
+import { TokenStore } from "./TokenStore.ts"
+import { layerTokenStore } from "./TokenStoreSql.ts"
+import { Vault } from "./Vault.ts"
+import { layerVault } from "./VaultSql.ts"
 import { Verifier, VerifierChecks } from "./Verifier.ts"
 import { layerVerifier } from "./VerifierLive.ts"
 
@@ -39,7 +53,17 @@ export interface KernelOptions {
 }
 
 /** What the kernel stands on. */
-export const kernelNeeds = [SqlClient, Storage, Digest, Compiler, Runtime] as const
+export const kernelNeeds = [
+  SqlClient,
+  Storage,
+  Digest,
+  Compiler,
+  Runtime,
+  RootToken,
+  MasterKeys,
+  SecureRandom,
+  Aead,
+] as const
 
 /** What the kernel provides. */
 export const kernelProvides = [
@@ -55,7 +79,21 @@ export const kernelProvides = [
   Checkpoints,
   Verifier,
   VerifierChecks,
+  CapabilityManager,
+  TokenStore,
+  Vault,
 ] as const
+
+/** What must be on disk before a run's last word. */
+const layerFlushes = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const lifecycle = yield* Lifecycle
+    const capabilities = yield* CapabilityManager
+    const vault = yield* Vault
+    lifecycle.onFlush("the token store", capabilities.flush)
+    lifecycle.onFlush("the vault", vault.flush)
+  }),
+)
 
 /**
  * The kernel's services. Built from the bottom up and closed from the top down: services are
@@ -69,6 +107,17 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
+    Layer.provideMerge(layerFlushes),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        layerVault,
+        layerCapabilityManager({
+          ...defaultCapabilityOptions,
+          cleanupIntervalMs: settings.tokenCleanupIntervalMs,
+        }),
+      ),
+    ),
+    Layer.provideMerge(layerTokenStore),
     Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer, VerifierChecks.layer)),
     Layer.provideMerge(layerEventStore),

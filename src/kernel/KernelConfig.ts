@@ -21,6 +21,8 @@ export const KernelSettings = Schema.Struct({
   /** Services the kernel runs at most, and one tenant. */
   maxServices: bounded(1, 100_000, 2000),
   maxServicesPerTenant: bounded(1, 100_000, 500),
+  /** How often expired tokens are removed from memory and disk. */
+  tokenCleanupIntervalMs: bounded(1, 86_400_000, 3_600_000),
   /** Events after which a checkpoint is taken: what a start folds at most, roughly. */
   checkpointEvery: bounded(1, 10_000_000, 10_000),
   /** Whether the verification after recovery repairs what it finds. */

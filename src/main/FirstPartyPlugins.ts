@@ -34,6 +34,7 @@ export const firstParty: ReadonlyArray<FirstParty> = [
       shutdownTimeoutMs: config.shutdownTimeoutMs,
       maxServices: config.maxServices,
       maxServicesPerTenant: config.maxServicesPerTenant,
+      tokenCleanupIntervalMs: config.tokenCleanupIntervalMs,
       autoFix: config.autoFix,
     }),
   },
