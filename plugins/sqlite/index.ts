@@ -1,16 +1,23 @@
 /**
  * The embedded default storage: one SQLite file in the data directory, through `node:sqlite`.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
+import { isSqlError } from "effect/sql/SqlError"
 import { definePlugin, pluginApiVersion, Storage } from "solo"
 
+import { backupDatabase } from "./Backup.ts"
 import { layerClient } from "./Client.ts"
+import { DatabaseDamaged, restoreAdvice } from "./DatabaseDamaged.ts"
 import { classify } from "./Fault.ts"
+import { followHighWater, markOf } from "./HighWaterMark.ts"
+import { checkIntegrity } from "./Integrity.ts"
 import { migrations } from "./Migrations.ts"
+import { preflight } from "./Preflight.ts"
 
 const Config = Schema.Struct({
   /** The database file. */
@@ -21,25 +28,38 @@ const Config = Schema.Struct({
   ),
 })
 
-const storage = Layer.effect(
-  Storage,
-  Effect.gen(function* () {
-    const sql = yield* SqlClient
-    return Storage.of({
+const storage = (config: typeof Config.Type) =>
+  Layer.succeed(
+    Storage,
+    Storage.of({
       driver: "sqlite",
       classify,
-      integrity: Effect.map(
-        sql<{ readonly quick_check: string }>`PRAGMA quick_check(100)`,
-        (rows) => rows.map((row) => row.quick_check).filter((line) => line !== "ok"),
-      ),
-    })
-  }),
-)
+      integrity: checkIntegrity(config.filename),
+      backup: (path) => backupDatabase(config.filename, path),
+    }),
+  )
+
+/** Damage that SQLite meets while it opens or migrates the database refuses the start too. */
+const explain = <E>(filename: string, error: E): E | DatabaseDamaged => {
+  const cause = error instanceof Migrator.MigrationError ? error.cause : error
+  if (!isSqlError(cause) || classify(cause) !== "corrupt") return error
+  const damage = `is damaged (${cause.message})`
+  return new DatabaseDamaged({ filename, damage, advice: restoreAdvice })
+}
 
 /** Opens, migrates and provides the database. */
 export const layerSqlite = (config: typeof Config.Type) =>
-  Layer.mergeAll(storage, Layer.effectDiscard(Migrator.make({})({ loader: migrations }))).pipe(
+  Layer.mergeAll(storage(config), Layer.effectDiscard(followHighWater(config.filename))).pipe(
+    Layer.provideMerge(Layer.effectDiscard(Migrator.make({})({ loader: migrations }))),
     Layer.provideMerge(layerClient(config)),
+    Layer.provide(Layer.effectDiscard(preflight(config.filename, markOf(config.filename)))),
+    Layer.catch((error) =>
+      Layer.effectContext(
+        Effect.fail(explain(config.filename, error)).pipe(
+          Effect.as(Context.empty() as Context.Context<SqlClient | Storage>),
+        ),
+      ),
+    ),
   )
 
 /** The plugin `sqlite`. */

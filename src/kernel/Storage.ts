@@ -35,6 +35,16 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
   }
 }
 
+/** No backup was made; nothing is at its path that was not there before. */
+export class BackupFailed extends Schema.TaggedError<BackupFailed>()("BackupFailed", {
+  path: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `no backup was made to ${this.path}: ${this.reason}`
+  }
+}
+
 /** What a storage driver knows about its database. */
 export class Storage extends Context.Service<
   Storage,
@@ -44,5 +54,10 @@ export class Storage extends Context.Service<
     readonly classify: (error: SqlError) => StorageFault
     /** Whether the database is structurally sound; the findings, one line each, if it is not. */
     readonly integrity: Effect.Effect<ReadonlyArray<string>, SqlError>
+    /**
+     * Writes a consistent copy of the database, as it is at one moment, to the new file `path`,
+     * structurally checked and on disk when it returns. The kernel goes on meanwhile.
+     */
+    readonly backup: (path: string) => Effect.Effect<void, BackupFailed>
   }
 >()("solo/kernel/Storage") {}

@@ -30,7 +30,7 @@ export const newDatabase = (): string =>
 
 export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
-const layerDigest = Layer.succeed(Digest, { sha256 })
+export const layerDigest = Layer.succeed(Digest, { sha256 })
 
 /** Compiles everything but sources that contain `syntax error`. */
 const layerCompiler = Layer.succeed(Compiler, {
