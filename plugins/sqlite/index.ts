@@ -1,17 +1,24 @@
 /**
  * The embedded default storage: one SQLite file in the data directory, through `node:sqlite`.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
+import { isSqlError } from "effect/sql/SqlError"
 import { definePlugin, pluginApiVersion, Storage } from "solo"
 
+import { backupDatabase } from "./Backup.ts"
 import { layerClient } from "./Client.ts"
 import { makeConnection } from "./Connection.ts"
+import { DatabaseDamaged, restoreAdvice } from "./DatabaseDamaged.ts"
 import { classify } from "./Fault.ts"
+import { followHighWater, markOf } from "./HighWaterMark.ts"
+import { checkIntegrity } from "./Integrity.ts"
 import { migrations } from "./Migrations.ts"
+import { preflight } from "./Preflight.ts"
 
 const Config = Schema.Struct({
   /** The database file. */
@@ -37,28 +44,39 @@ const scrub = (filename: string) =>
   )
 
 const storage = (config: typeof Config.Type) =>
-  Layer.effect(
+  Layer.succeed(
     Storage,
-    Effect.gen(function* () {
-      const sql = yield* SqlClient
-      return Storage.of({
-        scrub: scrub(config.filename),
-        driver: "sqlite",
-        classify,
-        integrity: Effect.map(
-          sql<{ readonly quick_check: string }>`PRAGMA quick_check(100)`,
-          (rows) => rows.map((row) => row.quick_check).filter((line) => line !== "ok"),
-        ),
-      })
+    Storage.of({
+      driver: "sqlite",
+      classify,
+      integrity: checkIntegrity(config.filename),
+      backup: (path) => backupDatabase(config.filename, path),
+      scrub: scrub(config.filename),
     }),
   )
 
+/** Damage that SQLite meets while it opens or migrates the database refuses the start too. */
+const explain = <E>(filename: string, error: E): E | DatabaseDamaged => {
+  const cause = error instanceof Migrator.MigrationError ? error.cause : error
+  if (!isSqlError(cause) || classify(cause) !== "corrupt") return error
+  const damage = `is damaged (${cause.message})`
+  return new DatabaseDamaged({ filename, damage, advice: restoreAdvice })
+}
+
 /** Opens, migrates and provides the database. @see layerClient for `open` */
 export const layerSqlite = (config: typeof Config.Type, open = makeConnection) =>
-  Layer.mergeAll(
-    storage(config),
-    Layer.effectDiscard(Migrator.make({})({ loader: migrations })),
-  ).pipe(Layer.provideMerge(layerClient(config, open)))
+  Layer.mergeAll(storage(config), Layer.effectDiscard(followHighWater(config.filename))).pipe(
+    Layer.provideMerge(Layer.effectDiscard(Migrator.make({})({ loader: migrations }))),
+    Layer.provideMerge(layerClient(config, open)),
+    Layer.provide(Layer.effectDiscard(preflight(config.filename, markOf(config.filename)))),
+    Layer.catch((error) =>
+      Layer.effectContext(
+        Effect.fail(explain(config.filename, error)).pipe(
+          Effect.as(Context.empty() as Context.Context<SqlClient | Storage>),
+        ),
+      ),
+    ),
+  )
 
 /** The plugin `sqlite`. */
 export default definePlugin({

@@ -9,13 +9,10 @@ import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 
 import { ArtifactStore } from "./ArtifactStore.ts"
+import { CapabilityManager } from "./CapabilityManager.ts"
+import { defaultCapabilityOptions, layerCapabilityManager } from "./CapabilityManagerIndexed.ts"
 import { Checkpoints } from "./Checkpoints.ts"
 import { layerCheckpoints } from "./CheckpointsSql.ts"
-import { CapabilityManager } from "./CapabilityManager.ts"
-import {
-  defaultCapabilityOptions,
-  layerCapabilityManager,
-} from "./CapabilityManagerIndexed.ts"
 import { Compiler } from "./Compiler.ts"
 import { Deployer } from "./Deployer.ts"
 import { layerDeployer } from "./DeployerLive.ts"

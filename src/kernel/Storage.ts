@@ -44,6 +44,16 @@ export class StorageError extends Schema.TaggedError<StorageError>()("StorageErr
   }
 }
 
+/** No backup was made; nothing is at its path that was not there before. */
+export class BackupFailed extends Schema.TaggedError<BackupFailed>()("BackupFailed", {
+  path: Schema.String,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `no backup was made to ${this.path}: ${this.reason}`
+  }
+}
+
 /** What a storage driver knows about its database. */
 export class Storage extends Context.Service<
   Storage,
@@ -58,5 +68,10 @@ export class Storage extends Context.Service<
      * now. It is not while somebody reads or writes: ask again.
      */
     readonly scrub: Effect.Effect<boolean, SqlError>
+    /**
+     * Writes a consistent copy of the database, as it is at one moment, to the new file `path`,
+     * structurally checked and on disk when it returns. The kernel goes on meanwhile.
+     */
+    readonly backup: (path: string) => Effect.Effect<void, BackupFailed>
   }
 >()("solo/kernel/Storage") {}

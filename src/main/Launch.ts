@@ -23,10 +23,9 @@ import { compose, type Parts } from "./Composition.ts"
 import { type Config, load } from "./Config.ts"
 import { hold } from "./DataDirectory.ts"
 import { ending, exitCodes, ProcessFailed } from "./Exit.ts"
+import { layerGiven } from "./Given.ts"
 import * as KernelFile from "./KernelFile.ts"
 import * as Loggers from "./Loggers.ts"
-import * as NodeDigest from "./NodeDigest.ts"
-import * as RootTokenFile from "./RootTokenFile.ts"
 import { listen } from "./Signals.ts"
 
 /** Says where the gateway listens, to people and to other programs. */
@@ -52,9 +51,7 @@ interface Run {
 const start = Effect.fnUntraced(function* (config: Config, cwd: string, parts: Parts, run: Run) {
   const directory = yield* hold(config.dataDir)
   yield* KernelFile.remove(directory)
-  const given = yield* Layer.build(
-    Layer.mergeAll(NodeDigest.layer, RootTokenFile.layer(directory, config.rootToken)),
-  )
+  const given = yield* Layer.build(layerGiven(directory, config))
   const { context } = yield* compose(config, cwd, parts, given as Context.Context<never>)
   const gateway = Context.getOrUndefined(context as Context.Context<Gateway>, Gateway)
   if (gateway !== undefined) yield* announce(directory, gateway.url)

@@ -106,6 +106,7 @@ export const settings = {
     tokenPattern.test(text),
   ),
   masterKey: secret("SOLO_MASTER_KEY", "32 bytes in base64", isKey),
+  masterKeyPrevious: secret("SOLO_MASTER_KEY_PREVIOUS", "32 bytes in base64", isKey),
   runtime: {
     ...text("SOLO_RUNTIME", "the name of a runtime driver", /^[a-z0-9-]{1,64}$/, ""),
     fallback: undefined as string | undefined,

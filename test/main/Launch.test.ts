@@ -94,6 +94,7 @@ describe("Launch", () => {
     assert.include(texts.err, "gate closed")
     assert.deepStrictEqual(fs.readdirSync(join(directory, "data")).sort(), [
       "lock.db",
+      "master-key",
       "root-token",
     ])
     assert.notInclude(texts.err, fs.readFileSync(inData("root-token"), "utf8").trim())

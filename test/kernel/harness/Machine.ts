@@ -29,6 +29,7 @@ import { Registry } from "../../../src/kernel/Registry.ts"
 import { Replayer } from "../../../src/kernel/Replayer.ts"
 import { ServiceLogs } from "../../../src/kernel/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
+import { layerSecrets } from "../Secrets.ts"
 import { type Disk, makeDisk, takeImage } from "./Disk.ts"
 import { makeWorld, type Script, scripted, type World } from "./ScriptedRuntime.ts"
 
@@ -73,7 +74,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
   }).pipe(
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
-    Layer.provide(layerDigest),
+    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets)),
     Layer.provideMerge(Logger.layer([])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(

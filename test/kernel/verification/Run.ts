@@ -23,6 +23,7 @@ import { layerKernel } from "../../../src/kernel/Kernel.ts"
 import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
 import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/Runtime.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
+import { layerSecrets } from "../Secrets.ts"
 
 /** A database file in a directory of its own. */
 export const newDatabase = (): string =>
@@ -30,7 +31,7 @@ export const newDatabase = (): string =>
 
 export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
-const layerDigest = Layer.succeed(Digest, { sha256 })
+export const layerDigest = Layer.succeed(Digest, { sha256 })
 
 /** Compiles everything but sources that contain `syntax error`. */
 const layerCompiler = Layer.succeed(Compiler, {
@@ -70,7 +71,11 @@ export const layerRun = (
   layerKernel({
     settings: { ...Schema.decodeSync(KernelSettings)({}), ...settings },
     identity: { kernelVersion: "0.0.0", pid: 1 },
-  }).pipe(Layer.provideMerge(Layer.mergeAll(storage, layerDigest, layerCompiler, layerRuntime)))
+  }).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(storage, layerDigest, layerSecrets, layerCompiler, layerRuntime),
+    ),
+  )
 
 /** Runs `effect` in a kernel that has started, and shuts it down cleanly after it. */
 export const run =
