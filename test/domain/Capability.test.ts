@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import {
   allows,
   attenuate,
-  AttenuationRequest,
+  type AttenuationRequest,
   type Capability,
   denial,
   grantByRoot,
