@@ -48,7 +48,7 @@ export const makeDataKeys = Effect.fnUntraced(function* (seal: Seal, keyring: Ma
   const failed = yield* makeFailed
   const { wrap, unwrap } = makeWrapping(seal, keyring)
   const open = new Map<TenantId, Aead.Key>()
-  // Making a key and changing what wraps it exclude each other.
+  // Making a key and changing the master key that wraps new ones exclude each other.
   const changing = yield* Semaphore.make(1)
 
   const remember = (tenantId: TenantId, key: Aead.Key) => {
@@ -112,8 +112,8 @@ export const makeDataKeys = Effect.fnUntraced(function* (seal: Seal, keyring: Ma
       )
     }),
     /** Wraps some of the keys that the current master key does not wrap yet; how many. */
-    rewrapSome: changing.withPermit(rewrapPage),
-    /** Runs while no data key is made or wrapped. */
+    rewrapSome: rewrapPage,
+    /** Runs while no data key is being made. */
     exclusively: changing.withPermit,
   }
 })

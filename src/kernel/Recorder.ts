@@ -66,16 +66,18 @@ export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
     return group
   }
 
+  // While storage fails, one warning is enough.
+  let failing = false
   const write = Effect.fnUntraced(
     function* ([first, ...rest]: ReadonlyArray<EventDraft>) {
       if (first !== undefined) yield* events.append([first, ...rest])
+      failing = false
     },
-    (effect, drafts) =>
-      Effect.catch(effect, (error) =>
-        Effect.logWarning("could not record what was refused or read").pipe(
-          Effect.annotateLogs({ events: drafts.length, reason: error.message }),
-        ),
-      ),
+    Effect.catch((error) => {
+      if (failing) return Effect.void
+      failing = true
+      return Effect.logWarning("could not record what was refused or read", error.message)
+    }),
   )
   const writer = yield* Effect.forkScoped(
     Queue.takeBetween(queue, 1, maxWaiting).pipe(

@@ -53,11 +53,12 @@ const selectorLength = 32
 
 const selector = (tokenHash: string): string => tokenHash.slice(0, selectorLength)
 
-/** Compares two hashes of the same length without stopping at the first difference. */
-export const sameHash = (left: string, right: string): boolean => {
+/** Compares what the look-up left of two hashes, without stopping at the first difference. */
+const sameRest = (left: string, right: string): boolean => {
   if (left.length !== right.length) return false
   let difference = 0
-  for (let i = 0; i < left.length; i++) difference |= left.charCodeAt(i) ^ right.charCodeAt(i)
+  for (let i = selectorLength; i < left.length; i++)
+    difference |= left.charCodeAt(i) ^ right.charCodeAt(i)
   return difference === 0
 }
 
@@ -80,7 +81,7 @@ export const makeTokenIndex = (): TokenIndex => {
 
   const find: TokenIndex["find"] = (tokenHash) => {
     const entry = bySelector.get(selector(tokenHash))
-    return entry !== undefined && sameHash(entry.capability.tokenHash, tokenHash)
+    return entry !== undefined && sameRest(entry.capability.tokenHash, tokenHash)
       ? entry
       : undefined
   }

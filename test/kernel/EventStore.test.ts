@@ -27,7 +27,3 @@ contractEventStore(
   "a file",
   layerStore(() => makeDisk().database),
 )
-contractEventStore(
-  "memory",
-  layerStore(() => ":memory:"),
-)

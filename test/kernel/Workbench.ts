@@ -2,7 +2,7 @@
  * A kernel's stores on a real database file in a temporary directory, to be opened, broken, closed
  * and opened again by tests.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -29,7 +29,7 @@ import { layerTokenStore } from "../../src/kernel/TokenStoreSql.ts"
 import { layerVault } from "../../src/kernel/VaultSql.ts"
 import { layerMasterKeyFile } from "../../src/main/MasterKeyFile.ts"
 
-export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
+export const sha256 = (text: string): string => hash("sha256", text)
 
 /** A path for a database that is not there yet. */
 export const newFile = (): string => join(mkdtempSync(join(tmpdir(), "solo-")), "solo.db")
