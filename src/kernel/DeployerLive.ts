@@ -111,7 +111,7 @@ const deployLocked = Effect.fnUntraced(function* (
   spec: LoggedSpec,
 ) {
   const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
-  const fact = factOf(yield* (yield* DesiredState).get, name)
+  const fact = factOf(yield* (yield* DesiredState).current, name)
   // Looked up after the wait for the log: recovery may have put the service in its place meanwhile.
   const previous = (yield* Registry).get(name)
   yield* refuseWhenStopping
@@ -160,7 +160,7 @@ const killLocked = Effect.fnUntraced(function* (caller: Caller, name: ServiceNam
   const desired = yield* DesiredState
   const registry = yield* Registry
   const store = yield* EventStore
-  const fact = factOf(yield* desired.get, name)
+  const fact = factOf(yield* desired.current, name)
   if (fact?._tag !== "Deployed") return yield* new ServiceNotFound({ serviceId: name.serviceId })
   const child = registry.get(name) ?? makeChild(fact)
   const killed = draft("service_killed", { revision: fact.revision, force }, { ...caller, ...name })
