@@ -161,11 +161,16 @@ const killLocked = Effect.fnUntraced(function* (caller: Caller, name: ServiceNam
   const registry = yield* Registry
   const store = yield* EventStore
   const fact = factOf(yield* desired.current, name)
-  if (fact?._tag !== "Deployed") return yield* new ServiceNotFound({ serviceId: name.serviceId })
-  const child = registry.get(name) ?? makeChild(fact)
-  const killed = draft("service_killed", { revision: fact.revision, force }, { ...caller, ...name })
-  const [event] = yield* store.append([killed])
-  yield* desired.record(event)
+  const here = registry.get(name)
+  if (fact?._tag === "Deployed") {
+    const payload = { revision: fact.revision, force }
+    const killed = draft("service_killed", payload, { ...caller, ...name })
+    const [event] = yield* store.append([killed])
+    yield* desired.record(event)
+  }
+  // What still runs although the log has it dead is ended with nothing more to log.
+  const child = here ?? (fact?._tag === "Deployed" ? makeChild(fact) : undefined)
+  if (child === undefined) return yield* new ServiceNotFound({ serviceId: name.serviceId })
   yield* (yield* Supervisor).stop(child, { force })
   registry.remove(child)
   yield* (yield* ServiceLogs).close(name)
