@@ -11,11 +11,11 @@ import {
 } from "../../src/domain/Decision.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import type { ServiceStatus } from "../../src/domain/Service.ts"
-import { isSameSpec, LoggedSpec, RestartType } from "../../src/domain/ServiceSpec.ts"
+import { isSameSpec, LoggedSpec, type RestartType } from "../../src/domain/ServiceSpec.ts"
 import type { ServiceFact } from "../../src/domain/State.ts"
 
-const specOf = (terms: Record<string, unknown> = {}) =>
-  Schema.decodeUnknownSync(LoggedSpec)({ serviceId: "a", artifact: "a".repeat(64), ...terms })
+const specOf = (terms: Partial<typeof LoggedSpec.Encoded> = {}) =>
+  Schema.decodeSync(LoggedSpec)({ serviceId: "a", artifact: "a".repeat(64), ...terms })
 
 const name = { tenantId: TenantId.make("t"), serviceId: ServiceId.make("a") }
 const one = specOf()
@@ -48,6 +48,9 @@ describe("decideDeploy", () => {
       two,
       { _tag: "Conflict", revision: 3 },
     ],
+    ["runs, but was killed", killed(3), as("running", one), one, { _tag: "Deploy", revision: 4 }],
+    ["runs, unlogged", undefined, as("running", one), one, { _tag: "Deploy", revision: 1 }],
+    ["runs, older", deployed(one, 4), as("running", one), one, { _tag: "StartAgain", revision: 4 }],
     ["failed, same", deployed(one, 3), as("failed", one), one, { _tag: "StartAgain", revision: 3 }],
     ["failed, other", deployed(one, 3), as("failed", one), two, { _tag: "Deploy", revision: 4 }],
     [

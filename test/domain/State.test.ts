@@ -8,7 +8,7 @@ import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import { LoggedSpec, ServiceSpec } from "../../src/domain/ServiceSpec.ts"
 import { empty, evolve, factOf, shouldRun } from "../../src/domain/State.ts"
 
-const spec = Schema.decodeUnknownSync(LoggedSpec)({ serviceId: "a", artifact: "a".repeat(64) })
+const spec = Schema.decodeSync(LoggedSpec)({ serviceId: "a", artifact: "a".repeat(64) })
 
 const Step = Schema.Struct({
   what: Schema.Literals(["deploy", "kill", "crash", "give up"]),

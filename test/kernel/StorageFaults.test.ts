@@ -26,6 +26,7 @@ import { layerEventStore } from "../../src/kernel/EventStoreSql.ts"
 import { StorageError } from "../../src/kernel/Storage.ts"
 import { said, verifyChain } from "../contract/EventStore.ts"
 import { type Disk, makeDisk, takeImage, walBytes } from "./harness/Disk.ts"
+import { type Faults, makeFaults } from "./harness/FaultyStorage.ts"
 import { boot, deploy, kill, layerDigest, named, running, statusOf } from "./harness/Machine.ts"
 
 const layerOn = (filename: string) =>
@@ -318,6 +319,79 @@ describe("storage that fails", () => {
       other.exec("ROLLBACK")
       other.close()
       yield* kill(kernel, a)
+    }),
+  )
+
+  /** The COMMIT of the next event is carried out and reported as failed, and nobody can ask. */
+  const unknowable = (faults: Faults) => {
+    let phase: "before" | "writing" | "after" = "before"
+    faults.decide({
+      before: (_, sql) => {
+        if (phase === "after") return "before"
+        if (sql.includes("INSERT INTO events")) phase = "writing"
+        if (phase !== "writing" || sql !== "COMMIT") return "well"
+        phase = "after"
+        return "after"
+      },
+    })
+  }
+
+  it.effect("a deployment refused although it is durable counts, once that can be known", () =>
+    Effect.gen(function* () {
+      const faults = makeFaults()
+      const kernel = yield* boot({ open: faults.open })
+      const a = named("acme", "a")
+      const last = yield* kernel.store.lastId
+      const live = yield* kernel.store
+        .subscribe({ sinceId: last })
+        .pipe(Stream.take(2), Stream.runCollect, Effect.forkChild)
+      unknowable(faults)
+      assert.strictEqual((yield* Effect.flip(deploy(kernel, a)))._tag, "StorageError")
+      assert.deepStrictEqual(running(kernel), [])
+      faults.stop()
+      const { created, service } = yield* deploy(kernel, a)
+      assert.deepInclude({ created, ...service }, { created: false, revision: 1 })
+      yield* kill(kernel, a)
+      const seen = yield* Fiber.join(live)
+      assert.deepStrictEqual(
+        seen.map((event) => [event.id, event.type]),
+        [
+          [last + 1, "service_deployed"],
+          [last + 2, "service_killed"],
+        ],
+      )
+    }),
+  )
+
+  it.effect("a kill refused although it is durable: the next deployment is a new one", () =>
+    Effect.gen(function* () {
+      const faults = makeFaults()
+      const kernel = yield* boot({ open: faults.open })
+      const a = named("acme", "a")
+      yield* deploy(kernel, a)
+      unknowable(faults)
+      assert.strictEqual((yield* Effect.flip(kill(kernel, a)))._tag, "StorageError")
+      faults.stop()
+      const { service } = yield* deploy(kernel, a)
+      const next = yield* boot({ disk: takeImage(kernel.disk) })
+      assert.deepStrictEqual(running(next), [`acme/a@${service.revision}`], "promise 1")
+      assert.deepStrictEqual(running(kernel), running(next), "promise 10")
+    }),
+  )
+
+  it.effect("a kill refused although it is durable: the next kill ends the service", () =>
+    Effect.gen(function* () {
+      const faults = makeFaults()
+      const kernel = yield* boot({ open: faults.open })
+      const a = named("acme", "a")
+      yield* deploy(kernel, a)
+      unknowable(faults)
+      assert.strictEqual((yield* Effect.flip(kill(kernel, a)))._tag, "StorageError")
+      faults.stop()
+      yield* kill(kernel, a)
+      assert.deepStrictEqual(running(kernel), [])
+      const killed = yield* kernel.store.filter({ types: ["service_killed"] })
+      assert.strictEqual(killed.length, 1)
     }),
   )
 })
