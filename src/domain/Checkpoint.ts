@@ -32,7 +32,7 @@ const Fact = Schema.Union([
     deployedAt: Schema.String,
     eventId: count,
   }),
-  Schema.TaggedStruct("Killed", { name, revision: count }),
+  Schema.TaggedStruct("Killed", { name, revision: count, eventId: count }),
 ])
 
 const Line = Schema.fromJsonString(Schema.toCodecJson(Fact))

@@ -146,7 +146,7 @@ const make = Effect.fnUntraced(function* (options: CapabilityOptions) {
   const index = makeTokenIndex()
   const clock = yield* makeClock()
   yield* restore(index, clock.currentTimeMillisUnsafe())
-  const judge = yield* makeTokenJudge(index, clock)
+  const { judge, flush } = yield* makeTokenJudge(index, clock)
   const writer = yield* makeTokenWriter(index)
   const mint = yield* makeTokenMint(clock)
   const cleaner = yield* makeCleanup(index, clock, writer, options.cleanupIntervalMs)
@@ -212,7 +212,7 @@ const make = Effect.fnUntraced(function* (options: CapabilityOptions) {
 
     rotateRoot,
     cleanup: cleaner.cleanup,
-    flush: writer.flush,
+    flush: Effect.andThen(flush, writer.flush),
   })
 })
 

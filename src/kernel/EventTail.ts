@@ -22,6 +22,8 @@ export interface EventTail {
   readonly after: (id: number) => ReadonlyArray<Event> | undefined
   /** Adds what has just become durable, and rings. */
   readonly push: (events: ReadonlyArray<Event>, bytes: ReadonlyArray<number>) => Effect.Effect<void>
+  /** Learns that the log reaches up to `id`: what lies between, only the database has. */
+  readonly skipTo: (id: number) => Effect.Effect<void>
   /** Rung with the newest id after every push; a slow listener hears only the last ring. */
   readonly bell: PubSub.PubSub<number>
 }
@@ -44,6 +46,12 @@ export const makeEventTail = Effect.fnUntraced(function* (
 
   return {
     bell,
+    skipTo: (id) => {
+      kept = []
+      keptBytes = 0
+      newest = id
+      return PubSub.publish(bell, newest)
+    },
     lastId: () => newest,
     after: (id) => {
       if (id >= newest) return []
@@ -52,12 +60,6 @@ export const makeEventTail = Effect.fnUntraced(function* (
       return kept.slice(id - oldest + 1).map((entry) => entry.event)
     },
     push: (events, bytes) => {
-      // A commit that was reported as failed may be durable: then events that never came through
-      // here lie between, and only the database has them.
-      if (events[0]!.id !== newest + 1) {
-        kept = []
-        keptBytes = 0
-      }
       for (const [index, event] of events.entries()) {
         kept.push({ event, bytes: bytes[index]! })
         keptBytes += bytes[index]!

@@ -94,7 +94,9 @@ const layerFlushes = Layer.effectDiscard(
 
 /**
  * The kernel's services. Built from the bottom up and closed from the top down: services are
- * stopped before the log gets its last word, and that is on disk before storage closes.
+ * stopped before the log gets its last word, and that is on disk before storage closes. Tokens and
+ * vault open before the run has its first word: a wrong master key refuses the start and writes
+ * nothing.
  */
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
   Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
@@ -105,6 +107,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
     ),
     Layer.provideMerge(layerCheckpoints),
     Layer.provideMerge(layerFlushes),
+    Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(
       Layer.mergeAll(
         layerVault,
@@ -115,7 +118,6 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
       ),
     ),
     Layer.provideMerge(layerTokenStore),
-    Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer, VerifierChecks.layer)),
     Layer.provideMerge(layerEventStore),
     Layer.provideMerge(Layer.succeed(KernelConfig, settings)),

@@ -5,6 +5,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
@@ -39,14 +40,22 @@ interface Group {
 export interface Recorder {
   /** Drafts and queues the event, unless its group had its share. Never waits, never fails. */
   readonly record: (group: string, make: (unrecorded: number) => EventDraft) => void
+  /** Returns when everything queued before it is in the log, or could not be written. */
+  readonly flush: Effect.Effect<void>
 }
+
+/** What waits: events to write, and those who wait for all before them. */
+type Waiting = EventDraft | Deferred.Deferred<void>
+
+/** How often a flush asks again while the queue is full. */
+const flushRetry = "10 millis"
 
 /** Starts a recorder that writes at most `perWindow` events of a group in a window. */
 export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
   const events = yield* EventStore
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const queue = yield* Queue.dropping<EventDraft, Cause.Done>(maxWaiting)
+  const queue = yield* Queue.dropping<Waiting, Cause.Done>(maxWaiting)
   const groups = new Map<string, Group>()
   let windowEnds = 0
 
@@ -79,9 +88,20 @@ export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
       return Effect.logWarning("could not record what was refused or read", error.message)
     }),
   )
+  const settle = Effect.fnUntraced(function* (waiting: ReadonlyArray<Waiting>) {
+    yield* write(waiting.filter((one): one is EventDraft => !Deferred.isDeferred(one)))
+    for (const one of waiting) if (Deferred.isDeferred(one)) yield* Deferred.succeed(one, undefined)
+  })
+  const flush: Effect.Effect<void> = Effect.suspend(() => {
+    if (queue.state._tag !== "Open") return Effect.void
+    const done = Deferred.makeUnsafe<void>()
+    return Queue.offerUnsafe(queue, done)
+      ? Deferred.await(done)
+      : Effect.andThen(Effect.sleep(flushRetry), flush)
+  })
   const writer = yield* Effect.forkScoped(
     Queue.takeBetween(queue, 1, maxWaiting).pipe(
-      Effect.flatMap((drafts) => Effect.uninterruptible(write(drafts))),
+      Effect.flatMap((waiting) => Effect.uninterruptible(settle(waiting))),
       Effect.forever,
       Effect.ignore,
     ),
@@ -101,5 +121,6 @@ export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
         dropped.updateUnsafe(1, context)
       }
     },
+    flush,
   } satisfies Recorder
 })

@@ -82,7 +82,7 @@ const makeTally = Effect.fnUntraced(function* () {
 /** Counts a denial and has it recorded. */
 const makeDeny = Effect.fnUntraced(function* (tally: Record<Outcome, number>) {
   const recorder = yield* makeRecorder(maxDenialsRecorded)
-  return (
+  const deny = (
     outcome: Outcome,
     capability: Capability | undefined,
     permission: Permission | null = null,
@@ -95,14 +95,15 @@ const makeDeny = Effect.fnUntraced(function* (tally: Record<Outcome, number>) {
       draft("capability_denied", { tokenHash, reason: outcome, permission, unrecorded }, origin),
     )
   }
+  return { deny, flush: recorder.flush }
 })
 
-/** Makes the judging half of the manager. */
+/** Makes the judging half of the manager; `flush` writes the denials that wait. */
 export const makeTokenJudge = Effect.fnUntraced(function* (index: TokenIndex, clock: Clock.Clock) {
   const { sha256 } = yield* Digest
   const rootToken = yield* RootToken
   const tally = yield* makeTally()
-  const deny = yield* makeDeny(tally)
+  const { deny, flush } = yield* makeDeny(tally)
 
   const lookUp = (token: string): TokenEntry | undefined =>
     token.length > maxTokenLength ? undefined : index.find(sha256(token))
@@ -134,7 +135,7 @@ export const makeTokenJudge = Effect.fnUntraced(function* (index: TokenIndex, cl
   const authenticate: Judge["authenticate"] = (token) =>
     Effect.suspend(() => identify(token, lookUp(Redacted.value(token))))
 
-  const judge = (bearer: Bearer, need: Need): InvalidToken | Forbidden | undefined => {
+  const refusalOf = (bearer: Bearer, need: Need): InvalidToken | Forbidden | undefined => {
     if (bearer._tag === "Root") return undefined
     const { capability } = bearer
     // It may have been revoked since it was presented.
@@ -149,7 +150,7 @@ export const makeTokenJudge = Effect.fnUntraced(function* (index: TokenIndex, cl
 
   const authorize: Judge["authorize"] = (bearer, need) =>
     Effect.suspend((): Effect.Effect<void, InvalidToken | Forbidden> => {
-      const refusal = judge(bearer, need)
+      const refusal = refusalOf(bearer, need)
       if (refusal !== undefined) return Effect.fail(refusal)
       tally.accepted++
       return Effect.void
@@ -165,5 +166,6 @@ export const makeTokenJudge = Effect.fnUntraced(function* (index: TokenIndex, cl
   const verify: Judge["verify"] = (token, need) =>
     Effect.tap(authenticate(token), (bearer) => authorize(bearer, need))
 
-  return { authenticate, authorize, verify, verifyUnsafe } satisfies Judge
+  const judge: Judge = { authenticate, authorize, verify, verifyUnsafe }
+  return { judge, flush }
 })

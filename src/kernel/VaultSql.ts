@@ -73,6 +73,7 @@ const makeWitness = Effect.gen(function* () {
   const reads = yield* makeRecorder(maxReadsRecorded)
   const denials = yield* makeRecorder(maxDenialsRecorded)
   return {
+    flush: Effect.andThen(reads.flush, denials.flush),
     accessed: (
       origin: Parameters<typeof draft>[2] & { readonly tenantId: TenantId },
       name: SecretName,
@@ -182,6 +183,7 @@ const make = Effect.gen(function* () {
   return Vault.of({
     ...change,
     ...rotation,
+    flush: Effect.andThen(witness.flush, change.flush),
 
     retrieve: Effect.fn("Vault.retrieve")(function* (caller, name) {
       const value = yield* open(caller.tenantId, name)

@@ -39,7 +39,7 @@ const Sides = Schema.Struct({
 const factOf = ({ fact, revision, letter, eventId }: typeof Side.Type): ServiceFact | undefined => {
   if (fact === "none") return undefined
   return fact === "killed"
-    ? { _tag: "Killed", name, revision }
+    ? { _tag: "Killed", name, revision, eventId }
     : { _tag: "Deployed", name, revision, spec: specs[letter], deployedAt, eventId }
 }
 

@@ -269,6 +269,8 @@ describe("recovery at its edges", () => {
       assert.strictEqual(error._tag, "StorageError")
       faults.stop()
       yield* halt(next)
+      const last = yield* boot({ disk: next.disk })
+      assert.strictEqual(last.lifecycle.previousEnd, "unclean", "promise 9")
     }),
   )
 })
