@@ -8,8 +8,9 @@ import * as PubSub from "effect/PubSub"
 
 import type { Event } from "../domain/Event.ts"
 
-/** Events kept at most. */
-const maxEvents = 4096
+/** Events kept at most, and how many are left when there would be more. */
+const maxEvents = 8192
+const keptEvents = 4096
 
 /** Payload bytes (UTF-16 code units) kept at most. */
 const maxBytes = 16 * 1024 * 1024
@@ -37,8 +38,9 @@ export const makeEventTail = Effect.fnUntraced(function* (
   let keptBytes = 0
   let newest = lastId
 
+  // In strides, so that an append costs no copy of the tail.
   const trim = () => {
-    let drop = Math.max(0, kept.length - maxEvents)
+    let drop = kept.length > maxEvents ? kept.length - keptEvents : 0
     for (let i = 0; i < drop; i++) keptBytes -= kept[i]!.bytes
     while (keptBytes > maxBytes && drop < kept.length) keptBytes -= kept[drop++]!.bytes
     if (drop > 0) kept = kept.slice(drop)

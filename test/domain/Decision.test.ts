@@ -14,7 +14,9 @@ import type { ServiceStatus } from "../../src/domain/Service.ts"
 import { isSameSpec, LoggedSpec, type RestartType } from "../../src/domain/ServiceSpec.ts"
 import type { ServiceFact } from "../../src/domain/State.ts"
 
-const specOf = (terms: Partial<typeof LoggedSpec.Encoded> = {}) =>
+type Terms = Partial<typeof LoggedSpec.Encoded>
+
+const specOf = (terms: Terms = {}) =>
   Schema.decodeSync(LoggedSpec)({ serviceId: "a", artifact: "a".repeat(64), ...terms })
 
 const name = { tenantId: TenantId.make("t"), serviceId: ServiceId.make("a") }
@@ -120,7 +122,7 @@ describe("isSameSpec", () => {
   it("sees every field, and no order of keys", () => {
     const base = { env: { A: "1", B: "2" }, secrets: ["s"] }
     assert.isTrue(isSameSpec(specOf(base), specOf({ env: { B: "2", A: "1" }, secrets: ["s"] })))
-    for (const other of [
+    const others: ReadonlyArray<Terms> = [
       { ...base, artifact: "c".repeat(64) },
       { ...base, env: { A: "1" } },
       { ...base, secrets: [] },
@@ -128,7 +130,8 @@ describe("isSameSpec", () => {
       { ...base, format: "javascript" as const },
       { ...base, restart: "transient" as const },
       { ...base, limits: { heapMb: 65 } },
-    ]) {
+    ]
+    for (const other of others) {
       assert.isFalse(isSameSpec(specOf(base), specOf(other)), JSON.stringify(other))
     }
   })

@@ -16,7 +16,7 @@ export const sourcesOf = (kernel: Kernel): ReadonlyMap<string, Want> =>
   new Map([...kernel.world.living].map((living) => [living.key, living.code.includes("2") ? 2 : 1]))
 
 /** Promises 1 and 2: what was acknowledged runs, what was killed does not, nothing else does. */
-export const checkServices = (kernel: Kernel, model: Model): ReadonlyArray<string> => {
+const checkServices = (kernel: Kernel, model: Model): ReadonlyArray<string> => {
   const sources = sourcesOf(kernel)
   const keys = new Set([...model.possible.keys(), ...sources.keys()])
   return [...keys].flatMap((key) => {
@@ -114,7 +114,7 @@ const checkEnds = (rows: ReadonlyArray<Row>, model: Model): ReadonlyArray<string
 }
 
 /** All promises that a database file shows. */
-export const checkLog = (disk: Disk, model: Model): ReadonlyArray<string> => {
+const checkLog = (disk: Disk, model: Model): ReadonlyArray<string> => {
   const rows = rowsOf(disk)
   return [...checkChain(rows), ...checkFacts(rows, model), ...checkEnds(rows, model)]
 }

@@ -8,14 +8,14 @@ const tenant = Schema.Literals(["t1", "t2"])
 const service = Schema.Literals(["a", "b"])
 
 /** Deploys source `n` of a service: the same, or another, than what may run already. */
-export const Deploy = Schema.Struct({
+const Deploy = Schema.Struct({
   do: Schema.Literal("deploy"),
   tenant,
   service,
   n: Schema.Literals([1, 2]),
 })
 /** Kills a service. */
-export const Kill = Schema.Struct({ do: Schema.Literal("kill"), tenant, service })
+const Kill = Schema.Struct({ do: Schema.Literal("kill"), tenant, service })
 
 /** Something a tenant asks for. */
 export const Request = Schema.Union([Deploy, Kill])
@@ -73,7 +73,7 @@ export const nothing: Model = {
 }
 
 /** The key of a request's service. */
-export const keyOf = (request: Request): string => `${request.tenant}/${request.service}`
+const keyOf = (request: Request): string => `${request.tenant}/${request.service}`
 
 /** What may be true of a service. */
 export const possibleOf = (model: Model, key: string): ReadonlyArray<Want> =>
