@@ -20,7 +20,8 @@ import { DesiredState } from "../../../src/kernel/DesiredState.ts"
 import { EventStore } from "../../../src/kernel/EventStore.ts"
 import { Lifecycle } from "../../../src/kernel/Lifecycle.ts"
 import { Replayer } from "../../../src/kernel/Replayer.ts"
-import { caller, newDatabase, run, service, spec, tenant } from "./Run.ts"
+import { reseal } from "./Mischief.ts"
+import { caller, newDatabase, run, service, sha256, spec, tenant } from "./Run.ts"
 
 /** Deploys `a`, `b` and `c`, kills `b`, in one clean run. */
 const populate = (filename: string) =>
@@ -85,6 +86,24 @@ describe("checkpoints", () => {
         assert.deepStrictEqual(after.facts, before.facts)
         assert.strictEqual(after.folded, 4)
         assert.strictEqual(after.recovered, 2)
+      }),
+    )
+  }
+
+  const forgeries: ReadonlyArray<readonly [string, Parameters<typeof reseal>[1]]> = [
+    ["of another log", (row) => ({ ...row, last_hash: sha256("another"), state: "" })],
+    ["of an older fold", (row) => ({ ...row, format: "0.1/service_deployed", state: "" })],
+    ["of no state at all", (row) => ({ ...row, state: '{"_tag":"Undead"}' })],
+  ]
+  for (const [what, change] of forgeries) {
+    it.live(`one that is whole but ${what} is passed over`, () =>
+      Effect.gen(function* () {
+        const filename = newDatabase()
+        yield* populate(filename)
+        reseal(filename, change)
+        const after = yield* restart(filename)
+        assert.deepStrictEqual(after.running, ["a", "c"])
+        assert.strictEqual(after.folded, 4)
       }),
     )
   }
