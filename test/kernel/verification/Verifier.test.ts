@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 
 import { inconsistency, VerificationReport } from "../../../src/domain/VerificationReport.ts"
@@ -179,6 +180,21 @@ describe("verifyConsistency", () => {
       const report = yield* Fiber.join(verification)
       assert.deepStrictEqual(report.inconsistencies, [])
       assert.strictEqual(report.consistencyChecks.servicesBusy, 1)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("events that vanish from the end of a running kernel's log are found (promise 5)", () =>
+    Effect.gen(function* () {
+      yield* deploy("a", "b")
+      const sql = yield* SqlClient
+      yield* sql`DELETE FROM events WHERE id = (SELECT max(id) FROM events)`
+      const report = yield* verify(true)
+      assert.includeMembers(namesOf(report), ["ids_gapless", "head_is_last"])
+      // What is written next comes after the gap, which is not forgotten.
+      yield* deploy("c")
+      const later = namesOf(yield* verify())
+      assert.include(later, "ids_gapless")
+      assert.notInclude(later, "head_is_last")
     }).pipe(run(newDatabase())),
   )
 
