@@ -233,6 +233,17 @@ describe("a damaged write-ahead log", () => {
   )
 })
 
+describe("a database in memory", () => {
+  it.live("has no files to look at, and leaves none", () =>
+    Effect.gen(function* () {
+      for (let round = 0; round < 2; round++) {
+        assert.deepStrictEqual((yield* start(":memory:")).names, [])
+        assert.isFalse(existsSync(markOf(":memory:")))
+      }
+    }),
+  )
+})
+
 describe("a damaged high-water mark", () => {
   it.live("missing or unreadable: the start goes on, and the mark is made anew", () =>
     Effect.gen(function* () {
