@@ -156,3 +156,38 @@ export const examine = Effect.fnUntraced(function* (
     },
   }
 })
+
+/**
+ * What is left to say when the database could not be read to the end: that, and nothing that would
+ * look like a clean bill.
+ */
+export const unexamined = (
+  resume: LogAudit | undefined,
+  reason: string,
+): Effect.Success<ReturnType<typeof examine>> => {
+  const from = resume ?? auditStart
+  const found = [inconsistency("storage_sound", reason)]
+  return {
+    audit: from,
+    found,
+    inconsistencyCount: found.length,
+    recommendations: recommend(found, new Map()),
+    consistencyChecks: {
+      servicesDeployed: 0,
+      servicesPresent: 0,
+      servicesRunning: 0,
+      servicesFailed: 0,
+      servicesKilled: 0,
+      servicesBusy: 0,
+      servicesRecovered: 0,
+      eventsChecked: 0,
+      eventsFrom: from.id,
+      eventsTo: from.id,
+      eventsUnreadable: from.unreadable,
+      clockStepsBack: from.clockStepsBack,
+      artifactsChecked: 0,
+      checkpointsChecked: 0,
+      registered: {},
+    },
+  }
+}

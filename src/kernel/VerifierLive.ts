@@ -27,7 +27,7 @@ import type { Checkpoints } from "./Checkpoints.ts"
 import type { DesiredState } from "./DesiredState.ts"
 import type { Digest } from "./Digest.ts"
 import { EventStore } from "./EventStore.ts"
-import { examine } from "./Examination.ts"
+import { examine, unexamined } from "./Examination.ts"
 import { KernelConfig } from "./KernelConfig.ts"
 import { auditStart, type LogAudit } from "./LogAudit.ts"
 import { Readiness } from "./Readiness.ts"
@@ -122,11 +122,16 @@ const verify = Effect.fnUntraced(function* (memory: Memory, full: boolean) {
   const storage = yield* Storage
   const timestamp = DateTime.formatIso(yield* DateTime.now)
   const onStep = (progress: VerificationProgress) => void (memory.progress = progress)
+  const examination = examine(full, memory.audit, onStep).pipe(
+    Effect.mapError((cause) => failed(storage, cause)),
+    // A report that says so, in the place of an older one that says all is well.
+    Effect.catchIf(
+      ({ fault }) => fault === "corrupt",
+      (error) => Effect.succeed(unexamined(memory.audit, error.message)),
+    ),
+  )
   const [took, { audit, found, inconsistencyCount, recommendations, consistencyChecks }] =
-    yield* examine(full, memory.audit, onStep).pipe(
-      Effect.mapError((cause) => failed(storage, cause)),
-      Effect.timed,
-    )
+    yield* Effect.timed(examination)
   memory.audit = audit
   const report: VerificationReport = {
     verificationId: null,

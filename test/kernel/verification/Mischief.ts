@@ -83,12 +83,27 @@ export const edit = (filename: string, statement: string) => {
   database.close()
 }
 
-/** Takes all facts but the first out of the checkpoint, and makes its checksum fit. */
-export const cutCheckpoint = (filename: string) => {
+interface Checkpoint {
+  readonly last_id: number
+  readonly last_hash: string
+  readonly format: string
+  readonly state: string
+}
+
+/** Changes what checkpoints say, and makes their checksums fit. */
+export const reseal = (filename: string, change: (checkpoint: Checkpoint) => Checkpoint) => {
   const database = new DatabaseSync(filename)
-  const row = database.prepare("SELECT * FROM checkpoints").get() as Record<string, string>
-  const state = row["state"]!.split("\n")[0]!
-  const checksum = sha256(JSON.stringify([row["last_id"], row["last_hash"], row["format"], state]))
-  database.prepare("UPDATE checkpoints SET state = ?, checksum = ?").run(state, checksum)
+  const rows = database.prepare("SELECT last_id, last_hash, format, state FROM checkpoints").all()
+  database.exec("DELETE FROM checkpoints")
+  const insert = database.prepare("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?)")
+  for (const row of rows) {
+    const changed = change(row as unknown as Checkpoint)
+    const content = [changed.last_id, changed.last_hash, changed.format, changed.state] as const
+    insert.run(...content, sha256(JSON.stringify(content)))
+  }
   database.close()
 }
+
+/** Takes all facts but the first out of the checkpoints. */
+export const cutCheckpoint = (filename: string) =>
+  reseal(filename, (row) => ({ ...row, state: row.state.split("\n")[0]! }))

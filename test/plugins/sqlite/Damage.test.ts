@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 
 import { factsInOrder } from "../../../src/domain/Checkpoint.ts"
+import { draft } from "../../../src/domain/Event.ts"
 import { Deployer } from "../../../src/kernel/Deployer.ts"
 import { DesiredState } from "../../../src/kernel/DesiredState.ts"
 import { EventStore } from "../../../src/kernel/EventStore.ts"
@@ -145,6 +146,39 @@ describe("a damaged database file", () => {
   )
 })
 
+/** Makes a page of the log unreadable that a start does not need: one in the midst of its events. */
+const breakPage = (filename: string) => {
+  const bytes = readFileSync(filename)
+  const pageSize = bytes.readUInt16BE(16)
+  const leaves: Array<number> = []
+  for (let page = pageSize; page < bytes.length; page += pageSize) {
+    if (bytes[page] === 13) leaves.push(page)
+  }
+  bytes[leaves[Math.floor(leaves.length / 2)]!] = 0xff
+  writeFileSync(filename, bytes)
+}
+
+describe("a page that cannot be read", () => {
+  it.live("does not hinder a start that does not need it, and is no clean bill", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* Effect.gen(function* () {
+        const store = yield* EventStore
+        yield* deploy(names)
+        const filler = draft("system_shutdown_started", { reason: "filler".repeat(50) })
+        yield* Effect.forEach(Array.from({ length: 500 }), () => store.emit(filler), {
+          concurrency: "unbounded",
+        })
+      }).pipe(run(filename))
+      breakPage(filename)
+      const { names: back, status, found } = yield* start(filename)
+      assert.deepStrictEqual(back, names)
+      assert.strictEqual(status, "error")
+      assert.deepStrictEqual([...found], ["storage_sound"])
+    }),
+  )
+})
+
 describe("a damaged write-ahead log", () => {
   it.live("whole: everything acknowledged is there (promise 1)", () =>
     Effect.gen(function* () {
@@ -194,6 +228,17 @@ describe("a damaged write-ahead log", () => {
           /write-ahead log .*-wal is there; put the database back/,
         )
         assert.deepStrictEqual(readFileSync(walOf(image)), before)
+      }
+    }),
+  )
+})
+
+describe("a database in memory", () => {
+  it.live("has no files to look at, and leaves none", () =>
+    Effect.gen(function* () {
+      for (let round = 0; round < 2; round++) {
+        assert.deepStrictEqual((yield* start(":memory:")).names, [])
+        assert.isFalse(existsSync(markOf(":memory:")))
       }
     }),
   )
