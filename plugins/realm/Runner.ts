@@ -39,7 +39,7 @@ interface Realm {
   readonly inbound: ArrayBuffer
   readonly outbound: ArrayBuffer
   readonly receive: (type: number, id: number, text: string, value: number) => void
-  readonly start: (namespace: object, identity: string) => unknown
+  readonly start: (evaluated: Promise<void>, namespace: object, identity: string) => unknown
   readonly fail: (error: unknown) => void
   readonly tick: () => void
   readonly reportError: (error: unknown) => void
@@ -180,10 +180,16 @@ export const run = (
   process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
   process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))
   disarm()
-  evaluate(context, code).then(
-    (namespace) => guard(undefined, () => start(namespace, identity)),
-    (error: unknown) => guard(undefined, () => fail(error)),
-  )
+  guard(undefined, () => {
+    try {
+      const module = load(context, code)
+      // What evaluation returns is a promise of the realm: whatever this side did with it could
+      // hand functions of this realm to a `then` of the service's. Only the realm may touch it.
+      void start(module.evaluate(), module.namespace, identity)
+    } catch (error) {
+      fail(error)
+    }
+  })
 
   return (bytes) => {
     const frame = decode(bytes)
@@ -205,12 +211,11 @@ export const run = (
   }
 }
 
-const evaluate = async (context: vm.Context, code: string): Promise<object> => {
+const load = (context: vm.Context, code: string): vm.SourceTextModule => {
   const module = new vm.SourceTextModule(code, { context, identifier: "service" })
   if (module.moduleRequests.length > 0)
     throw new TypeError("a service is one file: it cannot import anything")
   module.linkRequests([])
   module.instantiate()
-  await module.evaluate()
-  return module.namespace
+  return module
 }

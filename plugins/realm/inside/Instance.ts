@@ -51,9 +51,14 @@ const call = (name: "start" | "stop"): unknown => {
   return typeof method === "function" ? Reflect.apply(method, service, [ctx]) : undefined
 }
 
-/** Starts the service of a module that was evaluated. */
-export const start = async (namespace: { readonly default?: unknown }, identity: string) => {
+/** Starts the service of a module once it is evaluated. Nothing outside may await the result. */
+export const start = async (
+  evaluated: Promise<void>,
+  namespace: { readonly default?: unknown },
+  identity: string,
+): Promise<void> => {
   try {
+    await evaluated
     const { tenantId, serviceId, revision, env } = parse(identity) as Identity
     ctx = Object.freeze({
       tenantId,
