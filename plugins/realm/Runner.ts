@@ -23,12 +23,16 @@ import {
   windowCost,
 } from "./Frame.ts"
 
-/** What a runner needs to know. */
-export interface Assignment {
+/** What a realm is made of. */
+export interface Bundle {
   /** The text of the bundle of `inside/`. */
   readonly bootstrap: string
   /** V8's code cache of that text, if there is one. */
   readonly cachedData: Uint8Array | undefined
+}
+
+/** What a runner needs to know. */
+export interface Assignment extends Bundle {
   /** The service: one ECMAScript module without imports. */
   readonly code: string
   /** JSON of tenantId, serviceId, revision and env. */
@@ -86,15 +90,32 @@ const logBudget = () => {
 const bare = <F extends (...args: Array<never>) => unknown>(f: F): F =>
   Object.freeze(Object.setPrototypeOf(f, null))
 
-/**
- * Builds the realm, starts the service in it, and returns what takes the driver's frames. `send`
- * gets the frames out. Call it once per thread or process, before anything hostile is there: it
- * takes the outer realm's weapons away for good.
- */
+/** A realm that waits for its service. */
+export interface Prepared {
+  /** Starts the service; once. `identity` as in {@link Assignment}. */
+  readonly assign: (code: string, identity: string) => void
+  /** Takes the driver's frames. */
+  readonly receive: (frame: unknown) => void
+}
+
+/** Builds the realm, starts the service in it, and returns what takes the driver's frames. */
 export const run = (
-  { bootstrap, cachedData, code, identity }: Assignment,
+  { code, identity, ...bundle }: Assignment,
   send: (frame: Uint8Array) => void,
 ): ((frame: unknown) => void) => {
+  const { assign, receive } = prepare(bundle, send)
+  assign(code, identity)
+  return receive
+}
+
+/**
+ * Builds the realm. `send` gets the frames out. Call it once per thread or process, before anything
+ * hostile is there: it takes the outer realm's weapons away for good.
+ */
+export const prepare = (
+  { bootstrap, cachedData }: Bundle,
+  send: (frame: Uint8Array) => void,
+): Prepared => {
   const { setTimeout, Buffer, performance, process } = globalThis
   const fill = globalThis.crypto.getRandomValues.bind(globalThis.crypto)
   const credits = new Map<number, number>()
@@ -180,18 +201,19 @@ export const run = (
   process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
   process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))
   disarm()
-  guard(undefined, () => {
-    try {
-      const module = load(context, code)
-      // What evaluation returns is a promise of the realm: whatever this side did with it could
-      // hand functions of this realm to a `then` of the service's. Only the realm may touch it.
-      void start(module.evaluate(), module.namespace, identity)
-    } catch (error) {
-      fail(error)
-    }
-  })
+  const assign = (code: string, identity: string) =>
+    guard(undefined, () => {
+      try {
+        const module = load(context, code)
+        // What evaluation returns is a promise of the realm: whatever this side did with it could
+        // hand functions of this realm to a `then` of the service's. Only the realm may touch it.
+        void start(module.evaluate(), module.namespace, identity)
+      } catch (error) {
+        fail(error)
+      }
+    })
 
-  return (bytes) => {
+  const take = (bytes: unknown): void => {
     const frame = decode(bytes)
     if (frame === undefined) return
     const { type, id, body } = frame
@@ -209,6 +231,7 @@ export const run = (
     } else if (type === Inbound.abort) credits.delete(id)
     guard(undefined, () => receive(type, id, text, value))
   }
+  return { assign, receive: take }
 }
 
 const load = (context: vm.Context, code: string): vm.SourceTextModule => {
