@@ -6,22 +6,8 @@
 import * as vm from "node:vm"
 
 import { disarm } from "./Disarm.ts"
-import {
-  Inbound,
-  Outbound,
-  chunkCost,
-  decode,
-  encode,
-  encodeNumber,
-  logBurst,
-  logsPerSecond,
-  maxBodyBytes,
-  maxChunkBytes,
-  maxLogLength,
-  maxMessageLength,
-  numberOf,
-  windowCost,
-} from "./Frame.ts"
+import { Inbound, decode, numberOf } from "./Frame.ts"
+import { HostFunctions, guard } from "./HostFunctions.ts"
 
 /** What a realm is made of. */
 export interface Bundle {
@@ -49,43 +35,29 @@ interface Realm {
   readonly reportError: (error: unknown) => void
 }
 
-const numberTypes = new Set<number>([Outbound.requestCredit])
-const textLimits = new Map<number, number>([
-  [Outbound.log, maxLogLength],
-  [Outbound.failed, maxMessageLength],
-  [Outbound.responseBroken, maxMessageLength],
-])
-
 const bootstrapScript = (bootstrap: string, cachedData?: Uint8Array): vm.Script =>
   new vm.Script(
     `(function (hostSend, hostSendBytes, hostWake, hostNow, hostRandom) { "use strict"; let realm; ${bootstrap}\nreturn realm })`,
     { filename: "solo:realm", ...(cachedData === undefined ? {} : { cachedData }) },
   )
 
-/** The code cache to give to later runners: made once, in the kernel's process. */
-export const makeCodeCache = (bootstrap: string): Uint8Array =>
-  bootstrapScript(bootstrap).createCachedData()
+const newContext = (): vm.Context =>
+  vm.createContext(vm.constants.DONT_CONTEXTIFY, {
+    codeGeneration: { strings: false, wasm: false },
+  })
 
-/** How many lines a service may log now; and how many were dropped since the last one. */
-const logBudget = () => {
-  let left = logBurst
-  let dropped = 0
-  let last = performance.now()
-  return (): number | undefined => {
-    const now = performance.now()
-    left = Math.min(logBurst, left + ((now - last) * logsPerSecond) / 1000)
-    last = now
-    if (left < 1) {
-      dropped++
-      return undefined
-    }
-    left--
-    const missed = dropped
-    dropped = 0
-    return missed
-  }
+/**
+ * The code cache to give to later runners. It is made once, in the kernel's process, after the
+ * script has run there in an empty realm: so it holds the functions that start-up needs.
+ */
+export const makeCodeCache = (bootstrap: string): Uint8Array => {
+  const script = bootstrapScript(bootstrap)
+  const enter = script.runInContext(newContext()) as (...functions: ReadonlyArray<unknown>) => Realm
+  enter(...new HostFunctions(() => {}).functions)
+  return script.createCachedData()
 }
 
+<<<<<<< HEAD
 /** Functions given to a realm: without a prototype they lead nowhere. */
 const bare = <F extends (...args: Array<never>) => unknown>(f: F): F =>
   Object.freeze(Object.setPrototypeOf(f, null))
@@ -99,10 +71,18 @@ export interface Prepared {
 }
 
 /** Builds the realm, starts the service in it, and returns what takes the driver's frames. */
+=======
+/**
+ * Builds the realm, starts the service in it, and returns what takes the driver's frames. `send`
+ * gets the frames out. Call it once per thread or process, before anything hostile is there: it
+ * takes the outer realm's weapons away for good.
+ */
+>>>>>>> realm
 export const run = (
   { code, identity, ...bundle }: Assignment,
   send: (frame: Uint8Array) => void,
 ): ((frame: unknown) => void) => {
+<<<<<<< HEAD
   const { assign, receive } = prepare(bundle, send)
   assign(code, identity)
   return receive
@@ -197,6 +177,17 @@ export const prepare = (
   const inbound = new Uint8Array(realm.inbound)
   const outbound = new Uint8Array(realm.outbound)
   const { receive, start, fail, reportError } = realm
+=======
+  const { Buffer, process } = globalThis
+  const host = new HostFunctions(send)
+  const context = newContext()
+  const enter = bootstrapScript(bootstrap, cachedData).runInContext(context) as (
+    ...functions: ReadonlyArray<unknown>
+  ) => Realm
+  const { receive, start, fail, tick, reportError, ...memory } = enter(...host.functions)
+  const inbound = new Uint8Array(memory.inbound)
+  host.connect({ outbound: new Uint8Array(memory.outbound), tick })
+>>>>>>> realm
 
   process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
   process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))
@@ -221,21 +212,26 @@ export const prepare = (
     let value = numberOf(frame)
     if (type === Inbound.requestHead) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString()
-      credits.set(id, windowCost)
+      host.open(id)
     } else if (type === Inbound.requestChunk) {
       inbound.set(body)
       value = body.length
-    } else if (type === Inbound.responseCredit) {
-      const credit = credits.get(id)
-      if (credit !== undefined) credits.set(id, credit + value)
-    } else if (type === Inbound.abort) credits.delete(id)
+    } else if (type === Inbound.responseCredit) host.credit(id, value)
+    else if (type === Inbound.abort) host.close(id)
     guard(undefined, () => receive(type, id, text, value))
   }
   return { assign, receive: take }
 }
 
 const load = (context: vm.Context, code: string): vm.SourceTextModule => {
-  const module = new vm.SourceTextModule(code, { context, identifier: "service" })
+  const module = new vm.SourceTextModule(code, {
+    context,
+    identifier: "service",
+    // Node would reject with an Error of this realm; a text leads nowhere.
+    importModuleDynamically: () => {
+      throw "a service is one file: it cannot import anything"
+    },
+  })
   if (module.moduleRequests.length > 0)
     throw new TypeError("a service is one file: it cannot import anything")
   module.linkRequests([])
