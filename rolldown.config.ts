@@ -35,4 +35,15 @@ export default defineConfig([
     platform: "node",
     output: { dir: "dist/plugins/threads", format: "cjs", entryFileNames: "[name].cjs" },
   },
+  // What runs in a box, and what tries a box out: one script each, to be given to `node -e`.
+  ...["BoxRunner", "Probe"].map((name) => ({
+    input: { [name]: `plugins/boxes/inside/${name}.ts` },
+    platform: "node" as const,
+    output: {
+      dir: "dist/plugins/boxes",
+      format: "cjs" as const,
+      entryFileNames: "[name].cjs",
+      minify: true,
+    },
+  })),
 ])

@@ -9,12 +9,16 @@ import { disarm } from "./Disarm.ts"
 import { Inbound, decode, numberOf } from "./Frame.ts"
 import { HostFunctions, guard } from "./HostFunctions.ts"
 
-/** What a runner needs to know. */
-export interface Assignment {
+/** What a realm is made of. */
+export interface Bundle {
   /** The text of the bundle of `inside/`. */
   readonly bootstrap: string
   /** V8's code cache of that text, if there is one. */
   readonly cachedData: Uint8Array | undefined
+}
+
+/** What a runner needs to know. */
+export interface Assignment extends Bundle {
   /** The service: one ECMAScript module without imports. */
   readonly code: string
   /** JSON of tenantId, serviceId, revision and env. */
@@ -53,15 +57,127 @@ export const makeCodeCache = (bootstrap: string): Uint8Array => {
   return script.createCachedData()
 }
 
+<<<<<<< HEAD
+/** Functions given to a realm: without a prototype they lead nowhere. */
+const bare = <F extends (...args: Array<never>) => unknown>(f: F): F =>
+  Object.freeze(Object.setPrototypeOf(f, null))
+
+/** A realm that waits for its service. */
+export interface Prepared {
+  /** Starts the service; once. `identity` as in {@link Assignment}. */
+  readonly assign: (code: string, identity: string) => void
+  /** Takes the driver's frames. */
+  readonly receive: (frame: unknown) => void
+}
+
+/** Builds the realm, starts the service in it, and returns what takes the driver's frames. */
+=======
 /**
  * Builds the realm, starts the service in it, and returns what takes the driver's frames. `send`
  * gets the frames out. Call it once per thread or process, before anything hostile is there: it
  * takes the outer realm's weapons away for good.
  */
+>>>>>>> realm
 export const run = (
-  { bootstrap, cachedData, code, identity }: Assignment,
+  { code, identity, ...bundle }: Assignment,
   send: (frame: Uint8Array) => void,
 ): ((frame: unknown) => void) => {
+<<<<<<< HEAD
+  const { assign, receive } = prepare(bundle, send)
+  assign(code, identity)
+  return receive
+}
+
+/**
+ * Builds the realm. `send` gets the frames out. Call it once per thread or process, before anything
+ * hostile is there: it takes the outer realm's weapons away for good.
+ */
+export const prepare = (
+  { bootstrap, cachedData }: Bundle,
+  send: (frame: Uint8Array) => void,
+): Prepared => {
+  const { setTimeout, Buffer, performance, process } = globalThis
+  const fill = globalThis.crypto.getRandomValues.bind(globalThis.crypto)
+  const credits = new Map<number, number>()
+  const mayLog = logBudget()
+  const begun = performance.now()
+  const script = bootstrapScript(bootstrap, cachedData)
+  const context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
+    codeGeneration: { strings: false, wasm: false },
+  })
+
+  const sendText = (type: number, id: number, text: string): number => {
+    if (type === Outbound.log) {
+      const missed = mayLog()
+      if (missed === undefined) return 0
+      if (missed > 0) send(encode(type, 2, Buffer.from(`${missed} lines were dropped: too many`)))
+    }
+    if (numberTypes.has(type)) {
+      send(encodeNumber(type, id, Number(text) >>> 0))
+      return 0
+    }
+    const limit = textLimits.get(type) ?? maxBodyBytes
+    const body = Buffer.from(text.length > limit ? text.slice(0, limit) : text)
+    if (type === Outbound.responseChunk && !spend(id, body.length)) return body.length
+    if (type === Outbound.responseEnd || type === Outbound.responseBroken) credits.delete(id)
+    if (body.length <= maxBodyBytes) send(encode(type, id, body))
+    else
+      send(
+        encode(Outbound.responseBroken, id, Buffer.from("the head of the response is too large")),
+      )
+    return body.length
+  }
+
+  const spend = (id: number, bytes: number): boolean => {
+    const credit = credits.get(id)
+    if (credit === undefined || credit <= 0) return false
+    credits.set(id, credit - chunkCost(bytes))
+    return true
+  }
+
+  const guard = <A>(fallback: A, action: () => A): A => {
+    try {
+      return action()
+    } catch {
+      return fallback
+    }
+  }
+
+  let wakeAt: NodeJS.Timeout | undefined
+  const enter = script.runInContext(context) as (...host: ReadonlyArray<unknown>) => Realm
+  const realm = enter(
+    bare((type: unknown, id: unknown, text: unknown) =>
+      guard(0, () =>
+        typeof type === "number" && typeof id === "number" && typeof text === "string"
+          ? sendText(type, id, text)
+          : 0,
+      ),
+    ),
+    bare((type: unknown, id: unknown, length: unknown) =>
+      guard(undefined, () => {
+        if (type !== Outbound.responseChunk || typeof id !== "number") return
+        if (typeof length !== "number" || !(length > 0 && length <= maxChunkBytes)) return
+        if (spend(id, length)) send(encode(type, id, outbound.subarray(0, length)))
+      }),
+    ),
+    bare((delay: unknown) =>
+      guard(undefined, () => {
+        if (typeof delay !== "number") return
+        clearTimeout(wakeAt)
+        wakeAt = setTimeout(() => guard(undefined, realm.tick), delay)
+      }),
+    ),
+    bare(() => guard(0, () => performance.now() - begun)),
+    bare((length: unknown) =>
+      guard(undefined, () => {
+        if (typeof length === "number") fill(outbound.subarray(0, length))
+      }),
+    ),
+  )
+  const inbound = new Uint8Array(realm.inbound)
+  const outbound = new Uint8Array(realm.outbound)
+  const { receive, start, fail, reportError } = realm
+=======
   const { Buffer, process } = globalThis
   const host = new HostFunctions(send)
   const context = newContext()
@@ -71,22 +187,24 @@ export const run = (
   const { receive, start, fail, tick, reportError, ...memory } = enter(...host.functions)
   const inbound = new Uint8Array(memory.inbound)
   host.connect({ outbound: new Uint8Array(memory.outbound), tick })
+>>>>>>> realm
 
   process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
   process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))
   disarm()
-  guard(undefined, () => {
-    try {
-      const module = load(context, code)
-      // What evaluation returns is a promise of the realm: whatever this side did with it could
-      // hand functions of this realm to a `then` of the service's. Only the realm may touch it.
-      void start(module.evaluate(), module.namespace, identity)
-    } catch (error) {
-      fail(error)
-    }
-  })
+  const assign = (code: string, identity: string) =>
+    guard(undefined, () => {
+      try {
+        const module = load(context, code)
+        // What evaluation returns is a promise of the realm: whatever this side did with it could
+        // hand functions of this realm to a `then` of the service's. Only the realm may touch it.
+        void start(module.evaluate(), module.namespace, identity)
+      } catch (error) {
+        fail(error)
+      }
+    })
 
-  return (bytes) => {
+  const take = (bytes: unknown): void => {
     const frame = decode(bytes)
     if (frame === undefined) return
     const { type, id, body } = frame
@@ -102,6 +220,7 @@ export const run = (
     else if (type === Inbound.abort) host.close(id)
     guard(undefined, () => receive(type, id, text, value))
   }
+  return { assign, receive: take }
 }
 
 const load = (context: vm.Context, code: string): vm.SourceTextModule => {

@@ -13,12 +13,18 @@ import { startInThread } from "./ServiceThread.ts"
 /** The thread driver. */
 export const layer = Layer.effect(
   Runtime,
-  Effect.sync(() => {
+  Effect.gen(function* () {
+    yield* Effect.logWarning(
+      "the runtime driver threads is for development: a hostile service can exhaust or crash the kernel",
+    )
     const bundles = { runner: bundle("threads/ThreadRunner.cjs"), ...loadBootstrap() }
     return Runtime.of({
       driver: "threads",
       isolation:
         "a realm in a thread of the kernel's own process: for development only, since a hostile service can exhaust or crash the kernel",
+      walls: [
+        { name: "realm", stands: true, detail: "a global object with nothing ambient in it" },
+      ],
       start: (program) => startInThread(bundles, program),
     })
   }),

@@ -25,6 +25,13 @@ export const payloads = {
   service_killed: Schema.Struct({ revision: count, force: Schema.Boolean }),
   /** A running service ended without being asked to. */
   service_crashed: Schema.Struct({ revision: count, reason }),
+  /** A service was ended because it broke a limit, `value` in the unit the limit's name says. */
+  resource_violation: Schema.Struct({
+    revision: count,
+    limit: Schema.String,
+    value: Schema.Finite,
+    reason,
+  }),
   /** The supervisor started a service again. */
   service_restarted: Schema.Struct({ revision: count, restarts: count }),
   /** A service crashed more often than its restart intensity allows. */

@@ -39,10 +39,20 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
 /** Why an instance did not answer a request. */
 export type RequestError = ServiceThrew | NotRunning | Overloaded
 
+/** A limit that an instance was ended for. */
+export interface Violation {
+  /** The limit's name, such as `heapMb` or `stallMs`. */
+  readonly limit: string
+  /** The limit itself, in the unit its name says. */
+  readonly value: number
+}
+
 /** The instance was running and ended without having been asked to. */
 export interface Crashed {
   readonly _tag: "Crashed"
   readonly reason: string
+  /** The limit it broke, if that is why it ended; the reason names it too. */
+  readonly violation?: Violation
 }
 
 /** The instance ended because `stop` or `kill` asked it to, or its scope closed. */
@@ -120,6 +130,15 @@ export interface Instance {
   readonly exit: Effect.Effect<InstanceExit>
 }
 
+/** One of the walls between a service and everything else. */
+export interface Wall {
+  readonly name: string
+  /** Whether it was found to hold when the driver started. */
+  readonly stands: boolean
+  /** What it keeps out, or why it does not stand, in one sentence for people. */
+  readonly detail: string
+}
+
 /** A runtime driver. */
 export class Runtime extends Context.Service<
   Runtime,
@@ -128,6 +147,8 @@ export class Runtime extends Context.Service<
     readonly driver: string
     /** What separates services from the kernel and from each other, in one sentence for people. */
     readonly isolation: string
+    /** The walls the driver can build, the outermost first. */
+    readonly walls: ReadonlyArray<Wall>
     /**
      * Evaluates `program` in isolation and runs its `start`; succeeds when it can take requests.
      * Interruption, failure and the end of the scope leave nothing behind.

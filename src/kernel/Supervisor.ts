@@ -151,6 +151,12 @@ const bringBack = Effect.fnUntraced(function* (
   while (true) {
     if (exit._tag === "Crashed") {
       child.lastError = exit.reason
+      if (exit.violation !== undefined)
+        yield* note(child, "resource_violation", {
+          revision,
+          ...exit.violation,
+          reason: exit.reason,
+        })
       yield* note(child, "service_crashed", { revision, reason: exit.reason })
     }
     const how = exit._tag === "Crashed" ? "crashed" : "stopped"

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 
+import boxes from "../../plugins/boxes/index.ts"
 import http from "../../plugins/http/index.ts"
 import sqlite from "../../plugins/sqlite/index.ts"
 import threads from "../../plugins/threads/index.ts"
@@ -42,4 +43,7 @@ export const firstParty: ReadonlyArray<FirstParty> = [
 ]
 
 /** The runtime drivers by the name that `SOLO_RUNTIME` selects, the default first. */
-export const runtimes: ReadonlyArray<FirstParty> = [{ plugin: threads, config: () => ({}) }]
+export const runtimes: ReadonlyArray<FirstParty> = [
+  { plugin: boxes, config: () => ({}) },
+  { plugin: threads, config: () => ({}) },
+]

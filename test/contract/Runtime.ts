@@ -17,15 +17,16 @@ import { requestContract } from "./RuntimeRequests.ts"
 const hello = fetching("return new Response('hello')")
 
 /** Runs the suite against the driver that `layer` provides. */
-export const runtimeContract = (name: string, layer: Layer.Layer<Runtime>): void => {
+export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknown>): void => {
   const test = <E>(title: string, body: () => Effect.Effect<void, E, Runtime | Scope.Scope>) =>
     it.live(title, () => Effect.scoped(body()).pipe(Effect.provide(layer)))
 
   describe(`${name}: start`, () => {
     test("says what separates services", () =>
-      Effect.map(Runtime, ({ driver, isolation }) => {
-        assert.strictEqual(driver, name)
+      Effect.map(Runtime, ({ driver, isolation, walls }) => {
+        assert.match(name, new RegExp(`^${driver}\\b`))
         assert.isAbove(isolation.length, 20)
+        assert.isTrue(walls.some(({ stands }) => stands))
       }))
 
     const broken: Readonly<Record<string, readonly [code: string, says: RegExp]>> = {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -41,6 +41,14 @@ export interface KernelProcess {
 export interface KernelProcessOptions {
   readonly dataDir: string
   readonly env?: Readonly<Record<string, string>>
+  /** What its configuration file says, if it has one: written beside the data directory. */
+  readonly config?: unknown
+}
+
+const configFile = ({ config, dataDir }: KernelProcessOptions): string => {
+  const path = `${dataDir}.config.json`
+  writeFileSync(path, JSON.stringify(config))
+  return path
 }
 
 const environment = (options: KernelProcessOptions) => ({
@@ -49,6 +57,7 @@ const environment = (options: KernelProcessOptions) => ({
   SOLO_DATA_DIR: options.dataDir,
   SOLO_PORT: "0",
   SOLO_LOG_FORMAT: "json",
+  ...(options.config === undefined ? {} : { SOLO_CONFIG: configFile(options) }),
   ...options.env,
 })
 

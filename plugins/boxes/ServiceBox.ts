@@ -1,0 +1,155 @@
+/**
+ * One service in one box: gives an empty box its program, and is the instance that the kernel
+ * holds. It keeps the bounds that the box itself must not be trusted with.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import {
+  type Instance,
+  type InstanceExit,
+  type Program,
+  type ServiceResponse,
+  ServiceThrew,
+  type StartFailed,
+} from "solo"
+
+import { Outbound, logBurst, logsPerSecond } from "../realm/Frame.ts"
+import { Session, identityOf } from "../realm/Session.ts"
+import type { Box, Ending } from "./Box.ts"
+import { figuresOf, innermost } from "./Figures.ts"
+import type { Watch } from "./Watch.ts"
+import { Control, encodePair } from "./Wire.ts"
+
+/** Lines a second above which a box is not one of ours any more: ours drops lines by itself. */
+const maxLinesPerSecond = 2 * (logBurst + logsPerSecond)
+
+/** What all services share. */
+export interface Surroundings {
+  /** A box for this much heap: a warm one, or a new one that is still to boot. */
+  readonly take: (heapMb: number) => Effect.Effect<Box>
+  /** Waits until a box has booted. */
+  readonly booted: (box: Box) => Effect.Effect<void, StartFailed>
+  readonly watch: Watch
+  readonly responseMb: number
+}
+
+const killed: Ending = { reason: "the instance was stopped" }
+
+interface Life {
+  readonly box: Box
+  readonly session: Session
+  readonly exit: Deferred.Deferred<InstanceExit>
+  /** Whether its end was asked for. */
+  isStopped: boolean
+}
+
+/** Whether one more line is too many. */
+const lineCount = () => {
+  let second = 0
+  let lines = 0
+  return (): boolean => {
+    const now = Math.floor(performance.now() / 1000)
+    if (now !== second) lines = 0
+    second = now
+    return ++lines > maxLinesPerSecond
+  }
+}
+
+const attach = Effect.fnUntraced(function* (surroundings: Surroundings, program: Program) {
+  const exit = yield* Deferred.make<InstanceExit>()
+  const box = yield* surroundings.take(program.limits.heapMb)
+  const session = yield* Session.make({
+    send: (frame) => box.send(frame),
+    broken: (reason) => box.end({ reason }),
+  })
+  return { box, session, exit, isStopped: false } satisfies Life as Life
+})
+
+/** Connects the session with its box, once that has booted. */
+const connect = ({ watch }: Surroundings, life: Life): void => {
+  const { box, exit, session } = life
+  const isTooMuch = lineCount()
+  box.listen({
+    frame: (frame) => {
+      if (frame[0] === Outbound.log && isTooMuch())
+        box.end({
+          reason: `the service logged more than ${maxLinesPerSecond} lines in a second (linesPerSecond)`,
+          violation: { limit: "linesPerSecond", value: maxLinesPerSecond },
+        })
+      else session.receive(frame)
+    },
+    ended: (ending) => {
+      watch.remove(box)
+      session.end(life.isStopped ? killed.reason : ending.reason)
+      Deferred.doneUnsafe(
+        exit,
+        Effect.succeed(life.isStopped ? { _tag: "Stopped" } : { _tag: "Crashed", ...ending }),
+      )
+    },
+  })
+}
+
+/** Fails a body that grows beyond its bound. */
+const limited = (response: ServiceResponse, responseMb: number): ServiceResponse => {
+  if (response.body === null) return response
+  let left = responseMb * 1024 * 1024
+  const body = response.body.pipe(
+    Stream.mapEffect((piece) => {
+      left -= piece.length
+      return left >= 0
+        ? Effect.succeed(piece)
+        : Effect.fail(
+            new ServiceThrew({ message: `the response is larger than ${responseMb} MiB` }),
+          )
+    }),
+  )
+  return { ...response, body }
+}
+
+/** Starts `program` in a box that ends with the scope. @see Runtime.start */
+export const startInBox = (
+  surroundings: Surroundings,
+  program: Program,
+): Effect.Effect<Instance, StartFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const kill = (life: Life) =>
+      Effect.suspend(() => {
+        life.isStopped = true
+        life.box.end(killed)
+        return Effect.asVoid(Deferred.await(life.exit))
+      })
+    const life = yield* Effect.acquireRelease(
+      Effect.tap(attach(surroundings, program), (life) =>
+        Effect.sync(() => connect(surroundings, life)),
+      ),
+      kill,
+    )
+    const { box, exit, session } = life
+    const begin = Effect.gen(function* () {
+      yield* surroundings.booted(box)
+      box.send(encodePair(Control.assign, identityOf(program), Buffer.from(program.code)))
+      yield* session.ready
+    })
+    yield* Effect.onError(begin, () => kill(life))
+    surroundings.watch.add(box)
+    let pid: number | undefined
+    return {
+      request: (request) =>
+        Effect.map(session.request(request), (response) =>
+          limited(response, surroundings.responseMb),
+        ),
+      stop: Effect.andThen(session.stop, kill(life)),
+      kill: kill(life),
+      stats: Effect.sync(() => {
+        if (box.isGone || box.pid === undefined)
+          return { memoryBytes: 0, cpuMs: 0, inFlight: session.inFlight }
+        pid ??= innermost(box.pid)
+        const [memoryBytes, cpuMs] = figuresOf(pid) ?? box.figures
+        return { memoryBytes, cpuMs, inFlight: session.inFlight }
+      }),
+      logs: session.logs.lines,
+      exit: Deferred.await(exit),
+    }
+  })

@@ -1,0 +1,108 @@
+/**
+ * The entry of a box: seals the process, builds a realm, waits for a service, and carries frames
+ * between the realm and the pipes. The kernel runs its bundle with `node -e`.
+ *
+ * Frames out are written at once and block while the kernel does not read, except the parts of a
+ * response, which go out together; so a box holds no output, and what it logs before it hangs is
+ * on its way.
+ */
+import { Buffer } from "node:buffer"
+import { writeSync } from "node:fs"
+
+import { Outbound, encode } from "../../realm/Frame.ts"
+import { prepare, type Prepared } from "../../realm/Runner.ts"
+import { Control, Cutter, decodePair, maxInboundBytes, pack } from "../Wire.ts"
+import { seal, type SealOptions } from "./Seal.ts"
+
+/** What a box is told before it is given a service. */
+export interface Boot extends SealOptions {
+  /** The text of the bundle of the realm. */
+  readonly bootstrap: string
+}
+
+// Taken before the outer realm is disarmed.
+const { process, setImmediate } = globalThis
+const now = process.hrtime.bigint
+const { rss } = process.memoryUsage
+const { cpuUsage, exit, stdin, platform } = process
+
+/** Parts of responses held back at most, in bytes. */
+const maxHeld = 64 * 1024
+
+let held: Array<Buffer> = []
+let heldBytes = 0
+
+const writeAll = (bytes: Uint8Array): void => {
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += writeSync(1, bytes, at)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") exit(0)
+    }
+  }
+}
+
+const flush = (): void => {
+  if (held.length === 0) return
+  const bytes = held.length === 1 ? held[0]! : Buffer.concat(held)
+  held = []
+  heldBytes = 0
+  writeAll(bytes)
+}
+
+const send = (frame: Uint8Array): void => {
+  const type = frame[0]
+  if (held.length === 0) setImmediate(flush)
+  held.push(pack(frame))
+  heldBytes += frame.length
+  const isPart = type === Outbound.responseHead || type === Outbound.responseChunk
+  if (!isPart || heldBytes > maxHeld) flush()
+}
+
+/** Memory and processor time as the box itself can tell; only for systems without `/proc`. */
+const figures = (): string => {
+  if (platform === "linux") return "[0,0]"
+  const { user, system } = cpuUsage()
+  return JSON.stringify([rss(), Math.round((user + system) / 1000)])
+}
+
+let realm: Prepared | undefined
+
+const boot = (frame: Uint8Array): void => {
+  const [head, cache] = decodePair(frame)
+  const { bootstrap, ...options } = JSON.parse(head) as Boot
+  const sealed = seal(options)
+  realm = prepare({ bootstrap, cachedData: cache.length > 0 ? cache : undefined }, send)
+  send(encode(Control.booted, 0, Buffer.from(JSON.stringify(sealed))))
+}
+
+const take = (frame: Uint8Array): void => {
+  switch (frame[0]) {
+    case Control.ping: {
+      const id = new DataView(frame.buffer, frame.byteOffset).getUint32(1)
+      send(encode(Control.pong, id, Buffer.from(figures())))
+      return
+    }
+    case Control.assign: {
+      const [identity, code] = decodePair(frame)
+      realm?.assign(code.toString(), identity)
+      return
+    }
+    case Control.boot:
+      boot(frame)
+      return
+    default:
+      realm?.receive(frame)
+  }
+}
+
+process.env["TZ"] = "UTC"
+// The first of each loads what could not be loaded once the process is sealed.
+void [now(), new Date().getTimezoneOffset(), crypto.getRandomValues(new Uint8Array(8))]
+setImmediate(() => {})
+const cutter = new Cutter(maxInboundBytes, take)
+stdin.on("data", (bytes: Buffer) => {
+  if (!cutter.push(bytes)) exit(1)
+})
+// Whoever started the box is gone.
+for (const event of ["end", "close", "error"]) stdin.on(event, () => exit(0))
