@@ -62,8 +62,9 @@ export interface World {
   readonly history: Array<string>
   /** Replaces the script of a service, by service key, from its next compilation or start on. */
   readonly overrides: Map<string, Script>
-  /** Replaces the script of every source, by source text, when it is compiled. */
+  /** Source texts that are refused from now on, and those that break the compiler. */
   readonly uncompilable: Set<string>
+  readonly broken: Set<string>
   /** Crashes the living instance of a service. */
   readonly crash: (name: ServiceName, reason?: string) => void
   readonly layer: Layer.Layer<Compiler | Runtime>
@@ -146,7 +147,9 @@ const compileScript = (world: World, source: string) =>
       parse(source),
       () => new CompileFailed({ message: "not a script", line: 1, column: 1 }),
     )
-    if (script.compile === "die") return yield* Effect.die(new Error("scripted compiler defect"))
+    if (script.compile === "die" || world.broken.has(source)) {
+      return yield* Effect.die(new Error("scripted compiler defect"))
+    }
     if (script.compile === "fail" || world.uncompilable.has(source)) {
       return yield* new CompileFailed({ message: "scripted to fail", line: 3, column: 7 })
     }
@@ -160,6 +163,7 @@ export const makeWorld = (): World => {
     history: [],
     overrides: new Map(),
     uncompilable: new Set(),
+    broken: new Set(),
     crash: (name, reason = "crashed by the test") => {
       for (const living of world.living) {
         if (living.key === serviceKey(name)) living.end({ _tag: "Crashed", reason })
