@@ -41,6 +41,12 @@ export interface Setting {
 export const sleep = (milliseconds: number) =>
   new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
 
+const within = <A>(work: Promise<A>): Promise<A> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`no answer in ${patienceMs} ms`)), patienceMs)
+  return Promise.race([work, promise]).finally(() => clearTimeout(timer))
+}
+
 const expectNone = async (figures: Figures, descendants: ReadonlyArray<Descendant>) => {
   const left = await leftovers(descendants)
   if (left.length > 0) figures.lose(6, `processes outlive the kernel: ${JSON.stringify(left)}`)
@@ -105,10 +111,7 @@ const asking =
   (kernel: KernelProcess, isEnding: () => boolean, figures: Figures): Conversation["ask"] =>
   async (method, path, request) => {
     try {
-      return await Promise.race([
-        call(kernel, method, path, request),
-        sleep(patienceMs).then(() => Promise.reject(new Error("no answer in time"))),
-      ])
+      return await within(call(kernel, method, path, request))
     } catch (error) {
       const cause = (error as { cause?: unknown }).cause ?? error
       if (!isEnding()) figures.lose(1, `${method} ${path}: no answer: ${String(cause)}`)
@@ -124,11 +127,12 @@ export const start = async (setting: Setting): Promise<Run> => {
   let isEnding = false
   const gone = new AbortController()
   void kernel.ended.then(() => gone.abort())
-  const becoming = Promise.race([
-    ready(kernel),
-    sleep(patienceMs).then(() => figures.lose(4, "the kernel did not become ready in time")),
-  ]).then(() => void (isReady = true))
-  becoming.catch(() => undefined)
+  const becoming = within(ready(kernel)).then(
+    () => void (isReady = true),
+    (error) => {
+      if (!isEnding) figures.lose(4, `the kernel did not become ready: ${String(error)}`)
+    },
+  )
   void kernel.ended.then(({ code, signal }) => {
     if (isEnding) return
     isEnding = true
