@@ -111,7 +111,7 @@ const deployLocked = Effect.fnUntraced(function* (
   spec: LoggedSpec,
 ) {
   const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
-  const fact = factOf(yield* (yield* DesiredState).get, name)
+  const fact = factOf(yield* (yield* DesiredState).current, name)
   // Looked up after the wait for the log: recovery may have put the service in its place meanwhile.
   const previous = (yield* Registry).get(name)
   yield* refuseWhenStopping
@@ -160,12 +160,17 @@ const killLocked = Effect.fnUntraced(function* (caller: Caller, name: ServiceNam
   const desired = yield* DesiredState
   const registry = yield* Registry
   const store = yield* EventStore
-  const fact = factOf(yield* desired.get, name)
-  if (fact?._tag !== "Deployed") return yield* new ServiceNotFound({ serviceId: name.serviceId })
-  const child = registry.get(name) ?? makeChild(fact)
-  const killed = draft("service_killed", { revision: fact.revision, force }, { ...caller, ...name })
-  const [event] = yield* store.append([killed])
-  yield* desired.record(event)
+  const fact = factOf(yield* desired.current, name)
+  const here = registry.get(name)
+  if (fact?._tag === "Deployed") {
+    const payload = { revision: fact.revision, force }
+    const killed = draft("service_killed", payload, { ...caller, ...name })
+    const [event] = yield* store.append([killed])
+    yield* desired.record(event)
+  }
+  // What still runs although the log has it dead is ended with nothing more to log.
+  const child = here ?? (fact?._tag === "Deployed" ? makeChild(fact) : undefined)
+  if (child === undefined) return yield* new ServiceNotFound({ serviceId: name.serviceId })
   yield* (yield* Supervisor).stop(child, { force })
   registry.remove(child)
   yield* (yield* ServiceLogs).close(name)

@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 
 import type { Event } from "../domain/Event.ts"
@@ -19,10 +20,15 @@ export class DesiredState extends Context.Service<
   {
     /** Folds the log. To be run once, at start-up. */
     readonly load: Effect.Effect<void, StorageError>
-    /** How many events `load` folded. */
+    /** How many events have been folded so far. */
     readonly folded: Effect.Effect<number>
     /** The state, once it is loaded. */
     readonly get: Effect.Effect<State>
+    /**
+     * The state as the database has it: what to decide on before something is acknowledged. An
+     * append that was refused because its commit failed may have become a fact all the same.
+     */
+    readonly current: Effect.Effect<State, StorageError>
     /** Moves the state on by a fact that has just become durable. */
     readonly record: (event: Event) => Effect.Effect<void>
   }
@@ -34,25 +40,38 @@ export class DesiredState extends Context.Service<
       const loaded = yield* Deferred.make<void>()
       let state = empty
       let folded = 0
+      let reached = 0
+      const oneAtATime = yield* Semaphore.make(1)
+      const fold = Effect.gen(function* () {
+        const end = yield* store.lastId
+        if (end === reached) return
+        yield* Stream.runForEach(store.stream({ types: factTypes, sinceId: reached }), (event) =>
+          Effect.sync(() => {
+            state = evolve(state, event)
+            folded += 1
+          }),
+        )
+        reached = end
+      }).pipe(oneAtATime.withPermit)
       return DesiredState.of({
-        load: Effect.gen(function* () {
-          yield* Stream.runForEach(store.stream({ types: factTypes }), (event) =>
-            Effect.sync(() => {
-              state = evolve(state, event)
-              folded += 1
-            }),
-          )
-          yield* Deferred.succeed(loaded, undefined)
-        }),
+        load: Effect.andThen(fold, Deferred.succeed(loaded, undefined)),
+        current: Deferred.await(loaded).pipe(
+          Effect.andThen(store.flush),
+          Effect.andThen(fold),
+          Effect.andThen(Effect.sync(() => state)),
+        ),
         folded: Effect.sync(() => folded),
         get: Effect.andThen(
           Deferred.await(loaded),
           Effect.sync(() => state),
         ),
+        // Read back rather than applied, so that facts are folded in the order of the log.
         record: (event) =>
-          Effect.sync(() => {
-            state = evolve(state, event)
-          }),
+          Effect.catch(fold, () =>
+            Effect.sync(() => {
+              state = evolve(state, event)
+            }),
+          ),
       })
     }),
   )

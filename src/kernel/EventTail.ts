@@ -8,8 +8,9 @@ import * as PubSub from "effect/PubSub"
 
 import type { Event } from "../domain/Event.ts"
 
-/** Events kept at most. */
-const maxEvents = 4096
+/** Events kept at most, and how many are left when there would be more. */
+const maxEvents = 8192
+const keptEvents = 4096
 
 /** Payload bytes (UTF-16 code units) kept at most. */
 const maxBytes = 16 * 1024 * 1024
@@ -22,6 +23,8 @@ export interface EventTail {
   readonly after: (id: number) => ReadonlyArray<Event> | undefined
   /** Adds what has just become durable, and rings. */
   readonly push: (events: ReadonlyArray<Event>, bytes: ReadonlyArray<number>) => Effect.Effect<void>
+  /** Learns that the log reaches up to `id`: what lies between, only the database has. */
+  readonly skipTo: (id: number) => Effect.Effect<void>
   /** Rung with the newest id after every push; a slow listener hears only the last ring. */
   readonly bell: PubSub.PubSub<number>
 }
@@ -35,8 +38,9 @@ export const makeEventTail = Effect.fnUntraced(function* (
   let keptBytes = 0
   let newest = lastId
 
+  // In strides, so that an append costs no copy of the tail.
   const trim = () => {
-    let drop = Math.max(0, kept.length - maxEvents)
+    let drop = kept.length > maxEvents ? kept.length - keptEvents : 0
     for (let i = 0; i < drop; i++) keptBytes -= kept[i]!.bytes
     while (keptBytes > maxBytes && drop < kept.length) keptBytes -= kept[drop++]!.bytes
     if (drop > 0) kept = kept.slice(drop)
@@ -44,6 +48,12 @@ export const makeEventTail = Effect.fnUntraced(function* (
 
   return {
     bell,
+    skipTo: (id) => {
+      kept = []
+      keptBytes = 0
+      newest = id
+      return PubSub.publish(bell, newest)
+    },
     lastId: () => newest,
     after: (id) => {
       if (id >= newest) return []
@@ -52,12 +62,6 @@ export const makeEventTail = Effect.fnUntraced(function* (
       return kept.slice(id - oldest + 1).map((entry) => entry.event)
     },
     push: (events, bytes) => {
-      // A commit that was reported as failed may be durable: then events that never came through
-      // here lie between, and only the database has them.
-      if (events[0]!.id !== newest + 1) {
-        kept = []
-        keptBytes = 0
-      }
       for (const [index, event] of events.entries()) {
         kept.push({ event, bytes: bytes[index]! })
         keptBytes += bytes[index]!

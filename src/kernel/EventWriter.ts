@@ -46,13 +46,17 @@ export interface EventWriter {
 const makeCommit = Effect.fnUntraced(function* (
   start: LogHead,
   readHead: Effect.Effect<LogHead, SqlError>,
+  tail: EventTail,
 ) {
   const sql = yield* SqlClient
   let head = start
   let certain = true
   return Effect.fnUntraced(function* (appends: ReadonlyArray<Append>) {
     // After a failed commit only the database knows where the log ends.
-    if (!certain) head = yield* readHead
+    if (!certain) {
+      head = yield* readHead
+      if (head.id > tail.lastId()) yield* tail.skipTo(head.id)
+    }
     certain = false
     let written: Batch | undefined
     const writing = Effect.tap(writeBatch(head, appends), (batch) =>
@@ -118,7 +122,7 @@ export const makeEventWriter = Effect.fnUntraced(function* (
   tail: EventTail,
 ): Effect.fn.Return<EventWriter, never, Digest | SqlClient | Storage | Scope.Scope> {
   const queue = yield* Queue.dropping<Append, Cause.Done>(maxWaiting)
-  const commit = yield* makeCommit(head, readHead)
+  const commit = yield* makeCommit(head, readHead, tail)
 
   const process = (appends: ReadonlyArray<Append>) =>
     Effect.matchCauseEffect(commit(appends), {

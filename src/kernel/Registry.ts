@@ -50,9 +50,15 @@ export const makeChild = (spec: ChildSpec): Child => ({
 
 const idle = { memoryBytes: 0, cpuMs: 0, inFlight: 0 }
 
+// A driver that cannot tell its figures must not hide the service, nor undo what was just done.
+const statsOf = (child: Child) =>
+  child.instance === undefined
+    ? Effect.succeed(idle)
+    : Effect.catchCause(child.instance.stats, () => Effect.succeed(idle))
+
 /** A child as the outside sees it. */
 export const view = (child: Child): Effect.Effect<ServiceView> =>
-  Effect.map(child.instance?.stats ?? Effect.succeed(idle), (stats) => ({
+  Effect.map(statsOf(child), (stats) => ({
     ...child.name,
     revision: child.revision,
     status: child.status,

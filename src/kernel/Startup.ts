@@ -21,7 +21,8 @@ export const startup = Effect.fn("startup")(function* (reason: () => string) {
   const replayer = yield* Replayer
 
   yield* Effect.addFinalizer(() => lifecycle.shutdown(reason()))
-  yield* desired.load
+  // A run that could not even start is no clean one, however well it ends (promise 9).
+  yield* Effect.tapError(desired.load, (error) => lifecycle.failed(`start-up: ${error.message}`))
   yield* replayer.replayDeployments
   yield* SubscriptionRef.update(readiness, (phase) =>
     phase.status === "recovering" ? { status: "ready" as const } : phase,

@@ -289,13 +289,13 @@ const following = (run: (name: string, body: Effect.Effect<void, unknown, Servic
       const gate = yield* Deferred.make<void>()
       const slow = yield* store.subscribe().pipe(
         Stream.tap((event) => (event.id === 1 ? Deferred.await(gate) : Effect.void)),
-        Stream.take(6001),
+        Stream.take(9001),
         Stream.runCollect,
         Effect.forkChild({ startImmediately: true }),
       )
-      yield* Effect.forEach(upTo(6000), (n) => store.emit(said(`${n}`)), { concurrency: 500 })
+      yield* Effect.forEach(upTo(9000), (n) => store.emit(said(`${n}`)), { concurrency: 500 })
       yield* Deferred.succeed(gate, undefined)
-      assert.deepStrictEqual(idsOf(yield* Fiber.join(slow)), upTo(6001))
+      assert.deepStrictEqual(idsOf(yield* Fiber.join(slow)), upTo(9001))
     }),
   )
 

@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
 
 import type { EventType } from "../../src/domain/Event.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
@@ -166,8 +167,9 @@ describe("Supervisor", () => {
   it.effect("a kill during a restart leaves nothing behind, wherever the restart is", () =>
     Effect.gen(function* () {
       const kernel = yield* boot()
-      for (let turns = 0; turns < 40; turns++) {
-        yield* deploy(kernel, a)
+      for (let turns = 0; turns < 120; turns += 2) {
+        // Its watcher yields all the time, so that the kill can hit it in the middle of anything.
+        yield* Effect.provideService(deploy(kernel, a), References.MaxOpsBeforeYield, 4)
         kernel.world.crash(a)
         yield* settle
         yield* Effect.forkChild(pass(100))

@@ -269,6 +269,37 @@ describe("recovery at its edges", () => {
       assert.strictEqual(error._tag, "StorageError")
       faults.stop()
       yield* halt(next)
+      const last = yield* boot({ disk: next.disk })
+      assert.strictEqual(last.lifecycle.previousEnd, "unclean", "promise 9")
     }),
+  )
+
+  it.effect(
+    "a shutdown during recovery leaves nothing behind, and the next recovery is whole",
+    () =>
+      Effect.gen(function* () {
+        const kernel = yield* boot()
+        for (const id of ["a", "b", "c"]) yield* deploy(kernel, named("acme", id))
+        for (let wait = 0; wait < 80; wait += 4) {
+          const world = makeWorld()
+          world.overrides.set("acme/b", { start: "hang" })
+          const disk = pullPlug(kernel)
+          const main = yield* Effect.forkChild(
+            Effect.scoped(
+              Effect.gen(function* () {
+                const [next, start] = yield* build({ disk, world })
+                yield* Effect.addFinalizer(() => halt(next))
+                yield* start
+              }),
+            ),
+          )
+          yield* Effect.repeat(Effect.yieldNow, { times: wait })
+          yield* Fiber.interrupt(main)
+          assert.strictEqual(world.living.size, 0, `no service outlives it, after ${wait} turns`)
+          const last = yield* boot({ disk })
+          assert.deepStrictEqual(running(last), ["acme/a@1", "acme/b@1", "acme/c@1"])
+          yield* halt(last)
+        }
+      }),
   )
 })

@@ -21,6 +21,7 @@ import { Deployer } from "../../../src/kernel/Deployer.ts"
 import { DesiredState } from "../../../src/kernel/DesiredState.ts"
 import { Digest } from "../../../src/kernel/Digest.ts"
 import { EventStore } from "../../../src/kernel/EventStore.ts"
+import { Ingress } from "../../../src/kernel/Ingress.ts"
 import { layerKernel } from "../../../src/kernel/Kernel.ts"
 import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
 import { Lifecycle } from "../../../src/kernel/Lifecycle.ts"
@@ -43,6 +44,7 @@ export interface Kernel {
   readonly world: World
   readonly scope: Scope.Closeable
   readonly deployer: Deployer["Service"]
+  readonly ingress: Ingress["Service"]
   readonly store: EventStore["Service"]
   readonly replayer: Replayer["Service"]
   readonly registry: Registry["Service"]
@@ -84,6 +86,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     world,
     scope,
     deployer: Context.get(context, Deployer),
+    ingress: Context.get(context, Ingress),
     store: Context.get(context, EventStore),
     replayer: Context.get(context, Replayer),
     registry: Context.get(context, Registry),

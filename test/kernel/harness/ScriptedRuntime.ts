@@ -48,7 +48,7 @@ const print = Schema.encodeSync(text)
 export const scripted = (script: Script = {}): string => print(script)
 
 /** A living instance. */
-export interface Living {
+interface Living {
   readonly key: string
   readonly revision: number
   readonly code: string

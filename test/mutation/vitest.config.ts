@@ -1,0 +1,13 @@
+/**
+ * The tests that mutants of kernel and domain are run against: those of kernel, domain and
+ * recovery, without the plugins' and without real processes.
+ */
+import { fileURLToPath } from "node:url"
+
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  root: fileURLToPath(new URL("../..", import.meta.url)),
+  resolve: { alias: { solo: fileURLToPath(new URL("../../src/index.ts", import.meta.url)) } },
+  test: { include: ["test/{kernel,domain,recovery}/**/*.test.ts"] },
+})
