@@ -19,7 +19,9 @@ const calledName = ({ callee }) =>
   callee.type === "MemberExpression" ? callee.property.name : callee.name
 
 const isService = (node) =>
-  node.type === "CallExpression" && node.callee.type === "CallExpression" && calledName(node.callee) === "Service"
+  node.type === "CallExpression" &&
+  node.callee.type === "CallExpression" &&
+  calledName(node.callee) === "Service"
 
 /** The plugin. */
 export const strykerPlugins = [
@@ -30,7 +32,8 @@ export const strykerPlugins = [
       if (!isArgument) return undefined
       // The body of `Effect.fn("name")(function* …)` is the argument of another call.
       const isText = ["ObjectExpression", "StringLiteral", "TemplateLiteral"].includes(node.type)
-      if (isText && (silent.has(calledName(parent)) || isService(parent))) return "only read by people"
+      if (isText && (silent.has(calledName(parent)) || isService(parent)))
+        return "only read by people"
       return undefined
     },
   }),
