@@ -57,11 +57,6 @@ export const makeCodeCache = (bootstrap: string): Uint8Array => {
   return script.createCachedData()
 }
 
-<<<<<<< HEAD
-/** Functions given to a realm: without a prototype they lead nowhere. */
-const bare = <F extends (...args: Array<never>) => unknown>(f: F): F =>
-  Object.freeze(Object.setPrototypeOf(f, null))
-
 /** A realm that waits for its service. */
 export interface Prepared {
   /** Starts the service; once. `identity` as in {@link Assignment}. */
@@ -71,18 +66,10 @@ export interface Prepared {
 }
 
 /** Builds the realm, starts the service in it, and returns what takes the driver's frames. */
-=======
-/**
- * Builds the realm, starts the service in it, and returns what takes the driver's frames. `send`
- * gets the frames out. Call it once per thread or process, before anything hostile is there: it
- * takes the outer realm's weapons away for good.
- */
->>>>>>> realm
 export const run = (
   { code, identity, ...bundle }: Assignment,
   send: (frame: Uint8Array) => void,
 ): ((frame: unknown) => void) => {
-<<<<<<< HEAD
   const { assign, receive } = prepare(bundle, send)
   assign(code, identity)
   return receive
@@ -96,88 +83,6 @@ export const prepare = (
   { bootstrap, cachedData }: Bundle,
   send: (frame: Uint8Array) => void,
 ): Prepared => {
-  const { setTimeout, Buffer, performance, process } = globalThis
-  const fill = globalThis.crypto.getRandomValues.bind(globalThis.crypto)
-  const credits = new Map<number, number>()
-  const mayLog = logBudget()
-  const begun = performance.now()
-  const script = bootstrapScript(bootstrap, cachedData)
-  const context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
-    codeGeneration: { strings: false, wasm: false },
-  })
-
-  const sendText = (type: number, id: number, text: string): number => {
-    if (type === Outbound.log) {
-      const missed = mayLog()
-      if (missed === undefined) return 0
-      if (missed > 0) send(encode(type, 2, Buffer.from(`${missed} lines were dropped: too many`)))
-    }
-    if (numberTypes.has(type)) {
-      send(encodeNumber(type, id, Number(text) >>> 0))
-      return 0
-    }
-    const limit = textLimits.get(type) ?? maxBodyBytes
-    const body = Buffer.from(text.length > limit ? text.slice(0, limit) : text)
-    if (type === Outbound.responseChunk && !spend(id, body.length)) return body.length
-    if (type === Outbound.responseEnd || type === Outbound.responseBroken) credits.delete(id)
-    if (body.length <= maxBodyBytes) send(encode(type, id, body))
-    else
-      send(
-        encode(Outbound.responseBroken, id, Buffer.from("the head of the response is too large")),
-      )
-    return body.length
-  }
-
-  const spend = (id: number, bytes: number): boolean => {
-    const credit = credits.get(id)
-    if (credit === undefined || credit <= 0) return false
-    credits.set(id, credit - chunkCost(bytes))
-    return true
-  }
-
-  const guard = <A>(fallback: A, action: () => A): A => {
-    try {
-      return action()
-    } catch {
-      return fallback
-    }
-  }
-
-  let wakeAt: NodeJS.Timeout | undefined
-  const enter = script.runInContext(context) as (...host: ReadonlyArray<unknown>) => Realm
-  const realm = enter(
-    bare((type: unknown, id: unknown, text: unknown) =>
-      guard(0, () =>
-        typeof type === "number" && typeof id === "number" && typeof text === "string"
-          ? sendText(type, id, text)
-          : 0,
-      ),
-    ),
-    bare((type: unknown, id: unknown, length: unknown) =>
-      guard(undefined, () => {
-        if (type !== Outbound.responseChunk || typeof id !== "number") return
-        if (typeof length !== "number" || !(length > 0 && length <= maxChunkBytes)) return
-        if (spend(id, length)) send(encode(type, id, outbound.subarray(0, length)))
-      }),
-    ),
-    bare((delay: unknown) =>
-      guard(undefined, () => {
-        if (typeof delay !== "number") return
-        clearTimeout(wakeAt)
-        wakeAt = setTimeout(() => guard(undefined, realm.tick), delay)
-      }),
-    ),
-    bare(() => guard(0, () => performance.now() - begun)),
-    bare((length: unknown) =>
-      guard(undefined, () => {
-        if (typeof length === "number") fill(outbound.subarray(0, length))
-      }),
-    ),
-  )
-  const inbound = new Uint8Array(realm.inbound)
-  const outbound = new Uint8Array(realm.outbound)
-  const { receive, start, fail, reportError } = realm
-=======
   const { Buffer, process } = globalThis
   const host = new HostFunctions(send)
   const context = newContext()
@@ -187,7 +92,6 @@ export const prepare = (
   const { receive, start, fail, tick, reportError, ...memory } = enter(...host.functions)
   const inbound = new Uint8Array(memory.inbound)
   host.connect({ outbound: new Uint8Array(memory.outbound), tick })
->>>>>>> realm
 
   process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
   process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))

@@ -15,7 +15,7 @@ import {
 } from "solo"
 
 /** A program of `code`, with defaults for whatever else it has. */
-const programOf = (code: string, options: Partial<Program> = {}): Program => ({
+export const programOf = (code: string, options: Partial<Program> = {}): Program => ({
   name: { tenantId: TenantId.make("acme"), serviceId: ServiceId.make("greeter") },
   revision: 3,
   code,

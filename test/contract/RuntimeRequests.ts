@@ -12,7 +12,7 @@ import type { Runtime } from "solo"
 import { ask, askOnce, bodyOf, fetching, logUntil, startService } from "./RuntimeClient.ts"
 
 /** Runs the suite against the driver that `layer` provides. */
-export const requestContract = (name: string, layer: Layer.Layer<Runtime>): void => {
+export const requestContract = (name: string, layer: Layer.Layer<Runtime, unknown>): void => {
   const test = <E>(title: string, body: () => Effect.Effect<void, E, Runtime | Scope.Scope>) =>
     it.live(title, () => Effect.scoped(body()).pipe(Effect.provide(layer)))
 

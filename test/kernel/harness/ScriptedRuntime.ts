@@ -174,6 +174,7 @@ export const makeWorld = (): World => {
         Runtime.of({
           driver: "scripted",
           isolation: "none: scripts run nothing",
+          walls: [],
           start: (program) => begin(world, program),
         }),
       ),

@@ -45,6 +45,7 @@ const layerCompiler = Layer.succeed(Compiler, {
 const layerRuntime = Layer.succeed(Runtime, {
   driver: "still",
   isolation: "none",
+  walls: [],
   start: ({ code }) =>
     Effect.gen(function* () {
       if (code.includes("start fails")) return yield* new StartFailed({ message: "start fails" })
