@@ -13,8 +13,8 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import { draft } from "../domain/Event.ts"
 import { withDeadline } from "./Deadline.ts"
-import { EventStore } from "./EventStore.ts"
 import { flushShare, KernelConfig } from "./KernelConfig.ts"
+import { EventStore } from "./log/EventStore.ts"
 import { Readiness } from "./Readiness.ts"
 
 /** What a part of the shutdown gets when there is no time left, in milliseconds. */

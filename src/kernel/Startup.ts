@@ -5,12 +5,12 @@
 import * as Effect from "effect/Effect"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
-import { DesiredState } from "./DesiredState.ts"
 import { KernelConfig } from "./KernelConfig.ts"
 import { Lifecycle } from "./Lifecycle.ts"
 import { Readiness } from "./Readiness.ts"
-import { Replayer } from "./Replayer.ts"
-import { Verifier } from "./Verifier.ts"
+import { DesiredState } from "./recovery/DesiredState.ts"
+import { Replayer } from "./recovery/Replayer.ts"
+import { Verifier } from "./recovery/Verifier.ts"
 
 /** Verifies what recovery came to. Whatever that finds, or fails with, the start goes on. */
 const verify = Effect.gen(function* () {

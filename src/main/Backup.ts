@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 
 import { backupDatabase } from "../../plugins/sqlite/Backup.ts"
-import { BackupFailed } from "../kernel/Storage.ts"
+import { BackupFailed } from "../kernel/log/Storage.ts"
 import { checkDatabase } from "./DatabaseCheck.ts"
 
 /** What to back up, and to where. */

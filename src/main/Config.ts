@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-import { kindOf, mistakesOf, suggestion } from "../kernel/Mistake.ts"
+import { kindOf, mistakesOf, suggestion } from "../kernel/plugin/Mistake.ts"
 import { readIfThere } from "./AtomicFile.ts"
 import { badConfiguration } from "./Exit.ts"
 import { type Setting, type SettingKey, settingKeys, type Settings, settings } from "./Setting.ts"

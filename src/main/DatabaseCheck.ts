@@ -9,8 +9,8 @@ import type { SqlError } from "effect/sql/SqlError"
 
 import { layerClient } from "../../plugins/sqlite/Client.ts"
 import { checkIntegrity } from "../../plugins/sqlite/Integrity.ts"
-import type { Digest } from "../kernel/Digest.ts"
-import { auditLog, auditStart } from "../kernel/LogAudit.ts"
+import type { Digest } from "../kernel/log/Digest.ts"
+import { auditLog, auditStart } from "../kernel/recovery/LogAudit.ts"
 
 /** What a judgement lists at most. */
 const maxFindings = 5

@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 
-import { PluginsRefused } from "../kernel/PluginError.ts"
+import { PluginsRefused } from "../kernel/plugin/PluginError.ts"
 import { DataDirectoryHeld, DataDirectoryUnusable } from "./DataDirectory.ts"
 import { SecretFileInvalid } from "./RootTokenFile.ts"
 

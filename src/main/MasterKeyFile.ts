@@ -12,7 +12,12 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
-import { type MasterKey, masterKeyBytes, MasterKeys, MasterKeysKept } from "../kernel/MasterKeys.ts"
+import {
+  type MasterKey,
+  masterKeyBytes,
+  MasterKeys,
+  MasterKeysKept,
+} from "../kernel/vault/MasterKeys.ts"
 
 /** The master key cannot be used as it is. */
 export class BadMasterKey extends Schema.TaggedError<BadMasterKey>()("BadMasterKey", {

@@ -14,9 +14,9 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-import { mistakesOf, kindOf } from "../kernel/Mistake.ts"
-import { type Plugin, pluginApiVersion, type ServiceKey } from "../kernel/Plugin.ts"
-import { ApiVersionMismatch, PluginLoadFailed } from "../kernel/PluginError.ts"
+import { mistakesOf, kindOf } from "../kernel/plugin/Mistake.ts"
+import { type Plugin, pluginApiVersion, type ServiceKey } from "../kernel/plugin/Plugin.ts"
+import { ApiVersionMismatch, PluginLoadFailed } from "../kernel/plugin/PluginError.ts"
 import { shareModules } from "./SharedModules.ts"
 
 /** How long to look for the place of a syntax error. */

@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 
-import { RootToken, RootTokenKept } from "../kernel/RootToken.ts"
+import { RootToken, RootTokenKept } from "../kernel/capability/RootToken.ts"
 import { readIfThere, writeAtomically } from "./AtomicFile.ts"
 
 /** Random bytes in a generated token; base64url makes 43 characters of them. */

@@ -14,8 +14,8 @@ import * as Scope from "effect/Scope"
 
 import { type Need, root } from "../../src/domain/Capability.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
-import { CapabilityManager } from "../../src/kernel/CapabilityManager.ts"
-import { TokenStore } from "../../src/kernel/TokenStore.ts"
+import { CapabilityManager } from "../../src/kernel/capability/CapabilityManager.ts"
+import { TokenStore } from "../../src/kernel/capability/TokenStore.ts"
 import { capability, layerCapabilities, layerTokens, newFile } from "../kernel/Workbench.ts"
 import { type Measurement, median } from "./Measurement.ts"
 

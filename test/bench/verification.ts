@@ -20,9 +20,9 @@ import { draft, type EventDraft } from "../../src/domain/Event.ts"
 import { genesis } from "../../src/domain/HashChain.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import { LoggedSpec } from "../../src/domain/ServiceSpec.ts"
-import { Digest } from "../../src/kernel/Digest.ts"
-import { encodePayload, type EventRow, toRow } from "../../src/kernel/EventRow.ts"
-import { auditLog, auditStart } from "../../src/kernel/LogAudit.ts"
+import { Digest } from "../../src/kernel/log/Digest.ts"
+import { encodePayload, type EventRow, toRow } from "../../src/kernel/log/EventRow.ts"
+import { auditLog, auditStart } from "../../src/kernel/recovery/LogAudit.ts"
 
 /** Services the events are about; every tenth event is a deployment. */
 const services = 100

@@ -15,9 +15,9 @@ import * as Stream from "effect/Stream"
 import { draft, type Event, type EventDraft } from "../../src/domain/Event.ts"
 import { genesis, linkHash } from "../../src/domain/HashChain.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
-import type { ArtifactStore } from "../../src/kernel/ArtifactStore.ts"
-import { Digest } from "../../src/kernel/Digest.ts"
-import { EventStore } from "../../src/kernel/EventStore.ts"
+import type { ArtifactStore } from "../../src/kernel/log/ArtifactStore.ts"
+import { Digest } from "../../src/kernel/log/Digest.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
 
 /** A store, the database behind it, and what hashes its chain. */
 export type StoreLayer = Layer.Layer<EventStore | ArtifactStore | SqlClient | Digest, unknown>

@@ -11,7 +11,7 @@ import * as Stream from "effect/Stream"
 
 import { draft, type Event, type EventDraft } from "../../src/domain/Event.ts"
 import * as surface from "../../src/index.ts"
-import { build } from "../../src/kernel/PluginGraph.ts"
+import { build } from "../../src/kernel/plugin/PluginGraph.ts"
 import { load } from "../../src/main/PluginLoader.ts"
 
 const [path = "", config = "{}"] = process.argv.slice(2)

@@ -11,9 +11,9 @@ import * as TestClock from "effect/testing/TestClock"
 import { type Bearer, type Need, root } from "../../src/domain/Capability.ts"
 import type { EventType } from "../../src/domain/Event.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
-import { CapabilityManager, type Granted } from "../../src/kernel/CapabilityManager.ts"
-import { EventStore } from "../../src/kernel/EventStore.ts"
-import { maxUnstored } from "../../src/kernel/UnstoredTokens.ts"
+import { CapabilityManager, type Granted } from "../../src/kernel/capability/CapabilityManager.ts"
+import { maxUnstored } from "../../src/kernel/capability/UnstoredTokens.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
 import { layerCapabilities, lockOut, newFile, outside } from "./Workbench.ts"
 
 const a = TenantId.make("a")

@@ -20,7 +20,7 @@ import * as TestClock from "effect/testing/TestClock"
 
 import { type AttenuationRequest, type Permission, root } from "../../src/domain/Capability.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
-import { CapabilityManager, type Granted } from "../../src/kernel/CapabilityManager.ts"
+import { CapabilityManager, type Granted } from "../../src/kernel/capability/CapabilityManager.ts"
 import { layerCapabilities, lockOut, newFile } from "./Workbench.ts"
 
 type Manager = CapabilityManager["Service"]

@@ -8,11 +8,11 @@ import * as Stream from "effect/Stream"
 
 import { factsInOrder } from "../../src/domain/Checkpoint.ts"
 import { draft } from "../../src/domain/Event.ts"
-import { Deployer } from "../../src/kernel/Deployer.ts"
-import { DesiredState } from "../../src/kernel/DesiredState.ts"
-import { EventStore } from "../../src/kernel/EventStore.ts"
-import { Replayer } from "../../src/kernel/Replayer.ts"
-import { Verifier } from "../../src/kernel/Verifier.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
+import { DesiredState } from "../../src/kernel/recovery/DesiredState.ts"
+import { Replayer } from "../../src/kernel/recovery/Replayer.ts"
+import { Verifier } from "../../src/kernel/recovery/Verifier.ts"
+import { Deployer } from "../../src/kernel/services/Deployer.ts"
 import { caller, newDatabase, run, service, spec } from "./verification/Run.ts"
 
 /** Deploys `a` to `d`, and kills `d`. Without a checkpoint, so that a start folds the damaged log. */

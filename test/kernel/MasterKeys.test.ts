@@ -12,8 +12,8 @@ import * as Redacted from "effect/Redacted"
 
 import { TenantId } from "../../src/domain/Identifier.ts"
 import { SecretName } from "../../src/domain/Secret.ts"
-import { MasterKeys } from "../../src/kernel/MasterKeys.ts"
-import { Vault } from "../../src/kernel/Vault.ts"
+import { MasterKeys } from "../../src/kernel/vault/MasterKeys.ts"
+import { Vault } from "../../src/kernel/vault/Vault.ts"
 import { layerVaults, lockOut, newFile, outside } from "./Workbench.ts"
 
 const a = { tenantId: TenantId.make("a"), actor: "root" }

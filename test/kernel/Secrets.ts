@@ -8,8 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 
-import { masterKeyBytes, MasterKeys, MasterKeysKept } from "../../src/kernel/MasterKeys.ts"
-import { RootToken, RootTokenKept } from "../../src/kernel/RootToken.ts"
+import { RootToken, RootTokenKept } from "../../src/kernel/capability/RootToken.ts"
+import { masterKeyBytes, MasterKeys, MasterKeysKept } from "../../src/kernel/vault/MasterKeys.ts"
 
 /** The root token of kernels under test. */
 export const rootToken = "root-token-of-a-kernel-under-test-0123456789"

@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 
-import type { ServiceLogLevel } from "../../src/kernel/Runtime.ts"
-import { ServiceLogs } from "../../src/kernel/ServiceLogs.ts"
+import type { ServiceLogLevel } from "../../src/kernel/services/Runtime.ts"
+import { ServiceLogs } from "../../src/kernel/services/ServiceLogs.ts"
 import { named, settle } from "./harness/Machine.ts"
 
 const a = named("acme", "a")

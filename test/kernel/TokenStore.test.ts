@@ -5,8 +5,8 @@ import * as Stream from "effect/Stream"
 
 import { type Capability, TokenHash } from "../../src/domain/Capability.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
-import { EventStore } from "../../src/kernel/EventStore.ts"
-import { TokenStore } from "../../src/kernel/TokenStore.ts"
+import { TokenStore } from "../../src/kernel/capability/TokenStore.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
 import { capability, layerTokens, lockOut, newFile, outside, sha256 } from "./Workbench.ts"
 
 const hashes = (tokens: ReadonlyArray<Capability>) => tokens.map((token) => token.tokenHash).sort()

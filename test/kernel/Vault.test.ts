@@ -7,8 +7,8 @@ import * as Stream from "effect/Stream"
 
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import { maxSecretBytes, maxSecrets, SecretName } from "../../src/domain/Secret.ts"
-import { EventStore } from "../../src/kernel/EventStore.ts"
-import { Vault } from "../../src/kernel/Vault.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
+import { Vault } from "../../src/kernel/vault/Vault.ts"
 import { layerVaults, lockOut, newFile, outside } from "./Workbench.ts"
 
 const a = { tenantId: TenantId.make("a"), actor: "root" }

@@ -21,12 +21,12 @@ import {
   type CapabilityOptions,
   defaultCapabilityOptions,
   layerCapabilityManager,
-} from "../../src/kernel/CapabilityManagerIndexed.ts"
-import { Digest } from "../../src/kernel/Digest.ts"
-import { layerEventStore } from "../../src/kernel/EventStoreSql.ts"
-import { RootToken, RootTokenKept } from "../../src/kernel/RootToken.ts"
-import { layerTokenStore } from "../../src/kernel/TokenStoreSql.ts"
-import { layerVault } from "../../src/kernel/VaultSql.ts"
+} from "../../src/kernel/capability/CapabilityManagerIndexed.ts"
+import { RootToken, RootTokenKept } from "../../src/kernel/capability/RootToken.ts"
+import { layerTokenStore } from "../../src/kernel/capability/TokenStoreSql.ts"
+import { Digest } from "../../src/kernel/log/Digest.ts"
+import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
+import { layerVault } from "../../src/kernel/vault/VaultSql.ts"
 import { layerMasterKeyFile } from "../../src/main/MasterKeyFile.ts"
 
 export const sha256 = (text: string): string => hash("sha256", text)

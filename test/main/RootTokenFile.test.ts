@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 
-import { RootToken } from "../../src/kernel/RootToken.ts"
+import { RootToken } from "../../src/kernel/capability/RootToken.ts"
 import * as KernelFile from "../../src/main/KernelFile.ts"
 import * as RootTokenFile from "../../src/main/RootTokenFile.ts"
 

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 
-import type { DeployError, KillError } from "../../src/kernel/Deployer.ts"
+import type { DeployError, KillError } from "../../src/kernel/services/Deployer.ts"
 import { deploy, type Kernel, kill, named } from "../kernel/harness/Machine.ts"
 import type { Answer, Request } from "./Model.ts"
 

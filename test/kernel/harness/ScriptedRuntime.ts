@@ -11,14 +11,14 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
 import { serviceKey, type ServiceName } from "../../../src/domain/Identifier.ts"
-import { CompileFailed, Compiler } from "../../../src/kernel/Compiler.ts"
+import { CompileFailed, Compiler } from "../../../src/kernel/services/Compiler.ts"
 import {
   type Instance,
   type InstanceExit,
   type Program,
   Runtime,
   StartFailed,
-} from "../../../src/kernel/Runtime.ts"
+} from "../../../src/kernel/services/Runtime.ts"
 
 /** How a service behaves. Everything left out goes well. */
 export const Script = Schema.Struct({

@@ -4,11 +4,11 @@ import { SqlClient } from "effect/sql/SqlClient"
 
 import { draft } from "../../../src/domain/Event.ts"
 import { factOf } from "../../../src/domain/State.ts"
-import { Checkpoints } from "../../../src/kernel/Checkpoints.ts"
-import { DesiredState } from "../../../src/kernel/DesiredState.ts"
-import { EventStore } from "../../../src/kernel/EventStore.ts"
-import { Registry } from "../../../src/kernel/Registry.ts"
-import { Verifier } from "../../../src/kernel/Verifier.ts"
+import { EventStore } from "../../../src/kernel/log/EventStore.ts"
+import { Checkpoints } from "../../../src/kernel/recovery/Checkpoints.ts"
+import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
+import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
+import { Registry } from "../../../src/kernel/services/Registry.ts"
 import {
   acme,
   deploy,

@@ -8,10 +8,10 @@ import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 
 import { inconsistency, VerificationReport } from "../../../src/domain/VerificationReport.ts"
-import { Deployer } from "../../../src/kernel/Deployer.ts"
-import { EventStore } from "../../../src/kernel/EventStore.ts"
-import { ServiceLock } from "../../../src/kernel/ServiceLock.ts"
-import { Verifier, VerifierChecks } from "../../../src/kernel/Verifier.ts"
+import { EventStore } from "../../../src/kernel/log/EventStore.ts"
+import { Verifier, VerifierChecks } from "../../../src/kernel/recovery/Verifier.ts"
+import { Deployer } from "../../../src/kernel/services/Deployer.ts"
+import { ServiceLock } from "../../../src/kernel/services/ServiceLock.ts"
 import {
   acme,
   deploy,

@@ -14,10 +14,10 @@ import * as Schema from "effect/Schema"
 
 import { factsInOrder } from "../../../src/domain/Checkpoint.ts"
 import { draft } from "../../../src/domain/Event.ts"
-import { Deployer } from "../../../src/kernel/Deployer.ts"
-import { DesiredState } from "../../../src/kernel/DesiredState.ts"
-import { EventStore } from "../../../src/kernel/EventStore.ts"
-import { Verifier } from "../../../src/kernel/Verifier.ts"
+import { EventStore } from "../../../src/kernel/log/EventStore.ts"
+import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
+import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
+import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { caller, newDatabase, run, spec } from "../../kernel/verification/Run.ts"
 
 const walOf = (filename: string) => `${filename}-wal`
