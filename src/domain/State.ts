@@ -20,7 +20,7 @@ export interface Deployed {
 }
 
 /** A service that must not run. Its revision is kept: the next deployment counts on. */
-export interface Killed {
+interface Killed {
   readonly _tag: "Killed"
   readonly name: ServiceName
   readonly revision: number

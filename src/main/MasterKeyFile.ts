@@ -27,7 +27,7 @@ export class BadMasterKey extends Schema.TaggedError<BadMasterKey>()("BadMasterK
 }) {}
 
 /** Name of the file in the data directory. */
-export const masterKeyFile = "master-key"
+const masterKeyFile = "master-key"
 
 const label = { label: "master key" }
 

@@ -28,7 +28,7 @@ import { checkDatabase } from "./DatabaseCheck.ts"
 const spared = new Set(["master-key", "root-token", "lock.db", "lock.db-journal", "lock.json"])
 
 /** Nothing was restored; the data directory is as it was. */
-export class RestoreFailed extends Schema.TaggedError<RestoreFailed>()("RestoreFailed", {
+class RestoreFailed extends Schema.TaggedError<RestoreFailed>()("RestoreFailed", {
   path: Schema.String,
   reason: Schema.String,
 }) {

@@ -12,7 +12,7 @@ import { RootToken, RootTokenKept } from "../../src/kernel/capability/RootToken.
 import { masterKeyBytes, MasterKeys, MasterKeysKept } from "../../src/kernel/vault/MasterKeys.ts"
 
 /** The root token of kernels under test. */
-export const rootToken = "root-token-of-a-kernel-under-test-0123456789"
+const rootToken = "root-token-of-a-kernel-under-test-0123456789"
 
 const message = "a kernel under test cannot change it"
 

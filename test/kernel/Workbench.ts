@@ -53,7 +53,7 @@ const layerRootToken = Layer.sync(RootToken, () => {
 const layerDigest = Layer.succeed(Digest, { sha256 })
 
 /** Database and log. */
-export const layerLog = (filename: string) =>
+const layerLog = (filename: string) =>
   layerEventStore.pipe(
     Layer.provideMerge(layerSqlite({ filename, busyTimeoutMs: 1 })),
     Layer.provideMerge(layerDigest),

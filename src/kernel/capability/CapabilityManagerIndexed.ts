@@ -38,7 +38,7 @@ import { TokenStore } from "./TokenStore.ts"
 import { makeTokenWriter, type TokenWriter } from "./TokenWriter.ts"
 
 /** Attenuations in a row at most. */
-export const maxAttenuations = 16
+const maxAttenuations = 16
 
 /** A clock this far behind the newest event is worth a warning, in milliseconds. */
 const clockTolerance = 60_000

@@ -30,10 +30,10 @@ import type { TokenEntry, TokenIndex } from "./TokenIndex.ts"
 import { countPresentation } from "./TokenRate.ts"
 
 /** Denials recorded per tenant and minute; tokens that nobody granted share one such number. */
-export const maxDenialsRecorded = 30
+const maxDenialsRecorded = 30
 
 /** Longest text looked at as a token; a longer one is none. */
-export const maxTokenLength = 4096
+const maxTokenLength = 4096
 
 type Judge = Pick<
   CapabilityManager["Service"],

@@ -18,7 +18,7 @@ import {
 import { Digest } from "../log/Digest.ts"
 
 /** How tokens begin, so that whoever scans code for leaked secrets can find them. */
-export const tokenPrefix = "solo_"
+const tokenPrefix = "solo_"
 
 /** Random bytes in a token. */
 const tokenBytes = 32

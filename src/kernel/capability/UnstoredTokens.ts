@@ -18,7 +18,7 @@ import { TokenStore } from "./TokenStore.ts"
 export const maxUnstored = 1024
 
 /** Pause before storing is tried again, in milliseconds: doubled each time, up to the maximum. */
-export const firstRetryMs = 250
+const firstRetryMs = 250
 const maxRetryMs = 30_000
 
 /** Faults after which nothing can have reached the disk; after others it may have. */

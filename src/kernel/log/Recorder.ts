@@ -15,7 +15,7 @@ import type { EventDraft } from "../../domain/Event.ts"
 import { EventStore } from "./EventStore.ts"
 
 /** How long a group's count lasts, in milliseconds. */
-export const recordingWindowMs = 60_000
+const recordingWindowMs = 60_000
 
 /** Events waiting to be written; more are dropped and counted. */
 const maxWaiting = 256
@@ -37,7 +37,7 @@ interface Group {
 }
 
 /** Records events, at most so many per group. */
-export interface Recorder {
+interface Recorder {
   /** Drafts and queues the event, unless its group had its share. Never waits, never fails. */
   readonly record: (group: string, make: (unrecorded: number) => EventDraft) => void
   /** Returns when everything queued before it is in the log, or could not be written. */

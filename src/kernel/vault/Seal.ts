@@ -9,12 +9,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 /** The version of the format, and its first byte. */
-export const sealVersion = 1
+const sealVersion = 1
 
 const nonceBytes = Aead.aes256Gcm.nonceLength
 
 /** It was sealed with another key, for another place, in another format, or it was changed. */
-export class Unopenable extends Schema.TaggedError<Unopenable>()("Unopenable", {}) {}
+class Unopenable extends Schema.TaggedError<Unopenable>()("Unopenable", {}) {}
 
 /** What a sealed text is, and whose: no two different ones spell the same. */
 export type Binding = readonly [kind: "check" | "data-key" | "secret", ...Array<string | number>]

@@ -64,7 +64,7 @@ const layerRuntime = Layer.succeed(Runtime, {
 })
 
 /** The kernel on `filename`; nothing is started yet. */
-export const layerRun = (
+const layerRun = (
   filename: string,
   settings: Partial<KernelSettings> = {},
   storage = layerSqlite({ filename, busyTimeoutMs: 100 }),
