@@ -16,11 +16,15 @@ if (isSupported(process.versions.node)) {
   }
   // From the sources, the package `solo` would otherwise mean an earlier build.
   if (script.endsWith(".ts")) (await import("./main/SharedModules.ts")).shareModules()
-  const [{ launch }, { firstParty, runtimes }] = await Promise.all([
-    import("./main/Launch.ts"),
-    import("./main/FirstPartyPlugins.ts"),
-  ])
-  launch({ plugins: firstParty, runtimes })
+  if (process.argv.length > 2) {
+    ;(await import("./main/Commands.ts")).runCommand()
+  } else {
+    const [{ launch }, { firstParty, runtimes }] = await Promise.all([
+      import("./main/Launch.ts"),
+      import("./main/FirstPartyPlugins.ts"),
+    ])
+    launch({ plugins: firstParty, runtimes })
+  }
 } else {
   handOver(script)
 }

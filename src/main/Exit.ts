@@ -14,6 +14,8 @@ import { SecretFileInvalid } from "./RootTokenFile.ts"
 export const exitCodes = {
   clean: 0,
   failed: 1,
+  /** The command line is not understood (EX_USAGE). */
+  usage: 64,
   /** The data directory is held by another kernel (EX_CANTCREAT). */
   held: 73,
   /** Bad configuration (EX_CONFIG). */

@@ -68,7 +68,7 @@ const refusal = ({ path, database, overwrite = false }: RestoreOptions): string 
     ? readdirSync(directory).filter((name) => !spared.has(name))
     : []
   if (overwrite || there.length === 0) return undefined
-  return `${directory} is not empty (${there.slice(0, 3).join(", ")}); say that it is to be replaced, or choose another directory`
+  return `${directory} is not empty (${there.slice(0, 3).join(", ")}); say --overwrite to replace it (it is moved aside), or choose another directory`
 }
 
 /**

@@ -188,4 +188,4 @@ export class CapabilityManager extends Context.Service<
     /** Stores what is not stored yet; fails when that is impossible. */
     readonly flush: Effect.Effect<void, AppendError>
   }
->()("solo/kernel/CapabilityManager") {}
+>()("solo/kernel/capability/CapabilityManager") {}

@@ -27,4 +27,4 @@ export class RootToken extends Context.Service<
      */
     readonly rotate: Effect.Effect<Redacted.Redacted<string>, RootTokenKept>
   }
->()("solo/kernel/RootToken") {}
+>()("solo/kernel/capability/RootToken") {}

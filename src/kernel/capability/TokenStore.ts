@@ -75,4 +75,4 @@ export class TokenStore extends Context.Service<
     /** Returns when everything accepted before it is durable or refused. */
     readonly flush: Effect.Effect<void, StorageError>
   }
->()("solo/kernel/TokenStore") {}
+>()("solo/kernel/capability/TokenStore") {}

@@ -35,7 +35,7 @@ export class ArtifactStore extends Context.Service<
     /** The source text, checked against its hash. */
     readonly load: (artifact: string) => Effect.Effect<string, ArtifactDamaged | StorageError>
   }
->()("solo/kernel/ArtifactStore") {
+>()("solo/kernel/log/ArtifactStore") {
   static readonly layer = Layer.effect(
     ArtifactStore,
     Effect.gen(function* () {

@@ -14,4 +14,4 @@ export class Digest extends Context.Service<
     /** SHA-256 of a UTF-8 text, as lowercase hex. */
     readonly sha256: Sha256Hex
   }
->()("solo/kernel/Digest") {}
+>()("solo/kernel/log/Digest") {}

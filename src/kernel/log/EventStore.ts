@@ -82,4 +82,4 @@ export class EventStore extends Context.Service<
     /** How many distinct rows were found unreadable and skipped since the store was opened. */
     readonly unreadable: Effect.Effect<number>
   }
->()("solo/kernel/EventStore") {}
+>()("solo/kernel/log/EventStore") {}

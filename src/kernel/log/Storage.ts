@@ -74,4 +74,4 @@ export class Storage extends Context.Service<
      */
     readonly backup: (path: string) => Effect.Effect<void, BackupFailed>
   }
->()("solo/kernel/Storage") {}
+>()("solo/kernel/log/Storage") {}

@@ -10,4 +10,4 @@ export class Gateway extends Context.Service<
     /** Base URL without a trailing slash, with the port really taken. */
     readonly url: string
   }
->()("solo/kernel/Gateway") {}
+>()("solo/kernel/plugin/Gateway") {}

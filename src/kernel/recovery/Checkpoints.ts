@@ -42,4 +42,4 @@ export class Checkpoints extends Context.Service<
     /** The canonical text of a state, made in steps that leave others their turn. */
     readonly textOf: (state: State) => Effect.Effect<string>
   }
->()("solo/kernel/Checkpoints") {}
+>()("solo/kernel/recovery/Checkpoints") {}

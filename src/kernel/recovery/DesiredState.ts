@@ -34,7 +34,7 @@ export class DesiredState extends Context.Service<
     /** Moves the state on by a fact that is durable; what is older than is known changes nothing. */
     readonly record: (event: Event) => Effect.Effect<void>
   }
->()("solo/kernel/DesiredState") {
+>()("solo/kernel/recovery/DesiredState") {
   static readonly layer = Layer.effect(
     DesiredState,
     Effect.gen(function* () {

@@ -16,4 +16,4 @@ export class Replayer extends Context.Service<
     /** The last recovery of this kernel process. */
     readonly recoveryReport: Effect.Effect<Option.Option<RecoveryReport>>
   }
->()("solo/kernel/Replayer") {}
+>()("solo/kernel/recovery/Replayer") {}

@@ -50,7 +50,7 @@ export class VerifierChecks extends Context.Service<
     readonly add: (check: VerifierCheck) => void
     readonly all: () => ReadonlyArray<VerifierCheck>
   }
->()("solo/kernel/Verifier/VerifierChecks") {
+>()("solo/kernel/recovery/Verifier/VerifierChecks") {
   static readonly layer = Layer.sync(VerifierChecks, () => {
     const checks: Array<VerifierCheck> = []
     return VerifierChecks.of({ add: (check) => void checks.push(check), all: () => checks })
@@ -100,4 +100,4 @@ export class Verifier extends Context.Service<
      */
     readonly autoFix: (options?: FixOptions) => Effect.Effect<FixReport, StorageError>
   }
->()("solo/kernel/Verifier") {}
+>()("solo/kernel/recovery/Verifier") {}

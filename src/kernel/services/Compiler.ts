@@ -29,4 +29,4 @@ export class Compiler extends Context.Service<
      */
     readonly compile: (source: string, format: SourceFormat) => Effect.Effect<string, CompileFailed>
   }
->()("solo/kernel/Compiler") {}
+>()("solo/kernel/services/Compiler") {}

@@ -128,4 +128,4 @@ export class Deployer extends Context.Service<
       options: ListOptions,
     ) => Effect.Effect<ReadonlyArray<ServiceView>>
   }
->()("solo/kernel/Deployer") {}
+>()("solo/kernel/services/Deployer") {}

@@ -35,4 +35,4 @@ export class Ingress extends Context.Service<
       request: ServiceRequest,
     ) => Effect.Effect<ServiceResponse, IngressError, Scope.Scope>
   }
->()("solo/kernel/Ingress") {}
+>()("solo/kernel/services/Ingress") {}

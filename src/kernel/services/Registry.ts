@@ -86,7 +86,7 @@ export class Registry extends Context.Service<
     readonly all: () => ReadonlyArray<Child>
     readonly count: () => number
   }
->()("solo/kernel/Registry") {
+>()("solo/kernel/services/Registry") {
   static readonly layer = Layer.sync(Registry, () => {
     const children = new Map<string, Child>()
     const tenants = new Map<TenantId, Map<string, Child>>()

@@ -155,4 +155,4 @@ export class Runtime extends Context.Service<
      */
     readonly start: (program: Program) => Effect.Effect<Instance, StartFailed, Scope.Scope>
   }
->()("solo/kernel/Runtime") {}
+>()("solo/kernel/services/Runtime") {}

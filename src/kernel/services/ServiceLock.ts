@@ -19,7 +19,7 @@ export class ServiceLock extends Context.Service<
       name: ServiceName,
     ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   }
->()("solo/kernel/ServiceLock") {
+>()("solo/kernel/services/ServiceLock") {
   static readonly layer = Layer.effect(
     ServiceLock,
     Effect.gen(function* () {

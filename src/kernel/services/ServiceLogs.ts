@@ -58,7 +58,7 @@ export class ServiceLogs extends Context.Service<
     /** Drops the log of a killed service and ends its followers. */
     readonly close: (name: ServiceName) => Effect.Effect<void>
   }
->()("solo/kernel/ServiceLogs") {
+>()("solo/kernel/services/ServiceLogs") {
   static readonly layer = Layer.sync(ServiceLogs, () => {
     const rings = new Map<string, Ring>()
 

@@ -49,10 +49,12 @@ export class Supervisor extends Context.Service<
     /** Ends a child for good. */
     readonly stop: (child: Child, options: StopOptions) => Effect.Effect<void>
   }
->()("solo/kernel/Supervisor") {}
+>()("solo/kernel/services/Supervisor") {}
 
 /** The scope that every instance and watcher lives in: the supervisor's own. */
-class Shelter extends Context.Service<Shelter, Scope.Scope>()("solo/kernel/Supervisor/Shelter") {}
+class Shelter extends Context.Service<Shelter, Scope.Scope>()(
+  "solo/kernel/services/Supervisor/Shelter",
+) {}
 
 /** Logs what happened to a running service. That must not hinder keeping it running. */
 const note = Effect.fnUntraced(function* <T extends EventType>(

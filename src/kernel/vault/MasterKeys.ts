@@ -33,4 +33,4 @@ export class MasterKeys extends Context.Service<
     /** Forgets every key but the newest, durably. Only after nothing needs them any more. */
     readonly retire: Effect.Effect<void, MasterKeysKept>
   }
->()("solo/kernel/MasterKeys") {}
+>()("solo/kernel/vault/MasterKeys") {}

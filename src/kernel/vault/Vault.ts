@@ -126,4 +126,4 @@ export class Vault extends Context.Service<
     /** Returns when everything accepted before it is durable and what was removed is erased. */
     readonly flush: Effect.Effect<void, StorageError>
   }
->()("solo/kernel/Vault") {}
+>()("solo/kernel/vault/Vault") {}
