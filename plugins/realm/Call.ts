@@ -103,13 +103,12 @@ export class Call {
     if (this.#upload > 0) this.#uploadable?.()
   }
 
-  readonly #turn = Effect.suspend(() =>
-    this.#upload > 0
-      ? Effect.void
-      : Effect.callback<void>((resume) => {
-          this.#uploadable = () => resume(Effect.void)
-        }),
-  )
+  #turn(): Effect.Effect<void> {
+    if (this.#upload > 0) return Effect.void
+    return Effect.callback<void>((resume) => {
+      this.#uploadable = () => resume(Effect.void)
+    })
+  }
 
   #sendPiece(bytes: Uint8Array): void {
     this.#upload -= chunkCost(bytes.length)
@@ -122,7 +121,7 @@ export class Call {
       Stream.runForEach((bytes) =>
         Effect.gen({ self: this }, function* () {
           for (let at = 0; at < bytes.length; at += maxChunkBytes) {
-            yield* this.#turn
+            yield* this.#turn()
             this.#sendPiece(bytes.subarray(at, at + maxChunkBytes))
           }
         }),

@@ -45,6 +45,9 @@ export const disarm = (): void => {
     if (prototype !== Object.prototype) Reflect.deleteProperty(prototype, "constructor")
   for (const name of ambient) Reflect.deleteProperty(globalThis, name)
   for (const { prototype } of [Promise, Map, Set, RegExp]) Object.freeze(prototype)
+  // Whoever could set `prepareStackTrace` here would see the call sites of this realm.
+  for (const type of [Error, TypeError, RangeError, SyntaxError, EvalError, ReferenceError])
+    Object.freeze(type)
   // Not frozen: Node itself assigns to inherited names, such as `name` of an error.
   for (const { prototype } of [Object, Array, Error]) Object.preventExtensions(prototype)
 }

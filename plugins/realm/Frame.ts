@@ -48,7 +48,7 @@ export const maxBodyBytes = 128 * 1024
 /** How much of one body may be under way before the receiver has taken any, in cost units. */
 export const windowCost = 128 * 1024
 /** What a piece of a body costs at least, so that tiny pieces cannot fill memory. */
-export const minChunkCost = 512
+const minChunkCost = 512
 /** Requests one instance answers at once. */
 export const maxPendingRequests = 256
 /** Headers of one message, and their names and values together in UTF-16 code units. */

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import type { ServiceLogLevel, ServiceLogLine } from "solo"
 
 /** Lines kept, and lines a follower may be behind. */
-export const ringSize = 256
+const ringSize = 256
 
 /** Longest line, in UTF-16 code units. */
 const maxLine = 8192

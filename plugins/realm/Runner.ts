@@ -6,22 +6,8 @@
 import * as vm from "node:vm"
 
 import { disarm } from "./Disarm.ts"
-import {
-  Inbound,
-  Outbound,
-  chunkCost,
-  decode,
-  encode,
-  encodeNumber,
-  logBurst,
-  logsPerSecond,
-  maxBodyBytes,
-  maxChunkBytes,
-  maxLogLength,
-  maxMessageLength,
-  numberOf,
-  windowCost,
-} from "./Frame.ts"
+import { Inbound, decode, numberOf } from "./Frame.ts"
+import { HostFunctions, guard } from "./HostFunctions.ts"
 
 /** What a realm is made of. */
 export interface Bundle {
@@ -49,46 +35,27 @@ interface Realm {
   readonly reportError: (error: unknown) => void
 }
 
-const numberTypes = new Set<number>([Outbound.requestCredit])
-const textLimits = new Map<number, number>([
-  [Outbound.log, maxLogLength],
-  [Outbound.failed, maxMessageLength],
-  [Outbound.responseBroken, maxMessageLength],
-])
-
 const bootstrapScript = (bootstrap: string, cachedData?: Uint8Array): vm.Script =>
   new vm.Script(
     `(function (hostSend, hostSendBytes, hostWake, hostNow, hostRandom) { "use strict"; let realm; ${bootstrap}\nreturn realm })`,
     { filename: "solo:realm", ...(cachedData === undefined ? {} : { cachedData }) },
   )
 
-/** The code cache to give to later runners: made once, in the kernel's process. */
-export const makeCodeCache = (bootstrap: string): Uint8Array =>
-  bootstrapScript(bootstrap).createCachedData()
+const newContext = (): vm.Context =>
+  vm.createContext(vm.constants.DONT_CONTEXTIFY, {
+    codeGeneration: { strings: false, wasm: false },
+  })
 
-/** How many lines a service may log now; and how many were dropped since the last one. */
-const logBudget = () => {
-  let left = logBurst
-  let dropped = 0
-  let last = performance.now()
-  return (): number | undefined => {
-    const now = performance.now()
-    left = Math.min(logBurst, left + ((now - last) * logsPerSecond) / 1000)
-    last = now
-    if (left < 1) {
-      dropped++
-      return undefined
-    }
-    left--
-    const missed = dropped
-    dropped = 0
-    return missed
-  }
+/**
+ * The code cache to give to later runners. It is made once, in the kernel's process, after the
+ * script has run there in an empty realm: so it holds the functions that start-up needs.
+ */
+export const makeCodeCache = (bootstrap: string): Uint8Array => {
+  const script = bootstrapScript(bootstrap)
+  const enter = script.runInContext(newContext()) as (...functions: ReadonlyArray<unknown>) => Realm
+  enter(...new HostFunctions(() => {}).functions)
+  return script.createCachedData()
 }
-
-/** Functions given to a realm: without a prototype they lead nowhere. */
-const bare = <F extends (...args: Array<never>) => unknown>(f: F): F =>
-  Object.freeze(Object.setPrototypeOf(f, null))
 
 /** A realm that waits for its service. */
 export interface Prepared {
@@ -116,87 +83,15 @@ export const prepare = (
   { bootstrap, cachedData }: Bundle,
   send: (frame: Uint8Array) => void,
 ): Prepared => {
-  const { setTimeout, Buffer, performance, process } = globalThis
-  const fill = globalThis.crypto.getRandomValues.bind(globalThis.crypto)
-  const credits = new Map<number, number>()
-  const mayLog = logBudget()
-  const begun = performance.now()
-  const script = bootstrapScript(bootstrap, cachedData)
-  const context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
-    codeGeneration: { strings: false, wasm: false },
-  })
-
-  const sendText = (type: number, id: number, text: string): number => {
-    if (type === Outbound.log) {
-      const missed = mayLog()
-      if (missed === undefined) return 0
-      if (missed > 0) send(encode(type, 2, Buffer.from(`${missed} lines were dropped: too many`)))
-    }
-    if (numberTypes.has(type)) {
-      send(encodeNumber(type, id, Number(text) >>> 0))
-      return 0
-    }
-    const limit = textLimits.get(type) ?? maxBodyBytes
-    const body = Buffer.from(text.length > limit ? text.slice(0, limit) : text)
-    if (type === Outbound.responseChunk && !spend(id, body.length)) return body.length
-    if (type === Outbound.responseEnd || type === Outbound.responseBroken) credits.delete(id)
-    if (body.length <= maxBodyBytes) send(encode(type, id, body))
-    else
-      send(
-        encode(Outbound.responseBroken, id, Buffer.from("the head of the response is too large")),
-      )
-    return body.length
-  }
-
-  const spend = (id: number, bytes: number): boolean => {
-    const credit = credits.get(id)
-    if (credit === undefined || credit <= 0) return false
-    credits.set(id, credit - chunkCost(bytes))
-    return true
-  }
-
-  const guard = <A>(fallback: A, action: () => A): A => {
-    try {
-      return action()
-    } catch {
-      return fallback
-    }
-  }
-
-  let wakeAt: NodeJS.Timeout | undefined
-  const enter = script.runInContext(context) as (...host: ReadonlyArray<unknown>) => Realm
-  const realm = enter(
-    bare((type: unknown, id: unknown, text: unknown) =>
-      guard(0, () =>
-        typeof type === "number" && typeof id === "number" && typeof text === "string"
-          ? sendText(type, id, text)
-          : 0,
-      ),
-    ),
-    bare((type: unknown, id: unknown, length: unknown) =>
-      guard(undefined, () => {
-        if (type !== Outbound.responseChunk || typeof id !== "number") return
-        if (typeof length !== "number" || !(length > 0 && length <= maxChunkBytes)) return
-        if (spend(id, length)) send(encode(type, id, outbound.subarray(0, length)))
-      }),
-    ),
-    bare((delay: unknown) =>
-      guard(undefined, () => {
-        if (typeof delay !== "number") return
-        clearTimeout(wakeAt)
-        wakeAt = setTimeout(() => guard(undefined, realm.tick), delay)
-      }),
-    ),
-    bare(() => guard(0, () => performance.now() - begun)),
-    bare((length: unknown) =>
-      guard(undefined, () => {
-        if (typeof length === "number") fill(outbound.subarray(0, length))
-      }),
-    ),
-  )
-  const inbound = new Uint8Array(realm.inbound)
-  const outbound = new Uint8Array(realm.outbound)
-  const { receive, start, fail, reportError } = realm
+  const { Buffer, process } = globalThis
+  const host = new HostFunctions(send)
+  const context = newContext()
+  const enter = bootstrapScript(bootstrap, cachedData).runInContext(context) as (
+    ...functions: ReadonlyArray<unknown>
+  ) => Realm
+  const { receive, start, fail, tick, reportError, ...memory } = enter(...host.functions)
+  const inbound = new Uint8Array(memory.inbound)
+  host.connect({ outbound: new Uint8Array(memory.outbound), tick })
 
   process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
   process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))
@@ -221,21 +116,26 @@ export const prepare = (
     let value = numberOf(frame)
     if (type === Inbound.requestHead) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString()
-      credits.set(id, windowCost)
+      host.open(id)
     } else if (type === Inbound.requestChunk) {
       inbound.set(body)
       value = body.length
-    } else if (type === Inbound.responseCredit) {
-      const credit = credits.get(id)
-      if (credit !== undefined) credits.set(id, credit + value)
-    } else if (type === Inbound.abort) credits.delete(id)
+    } else if (type === Inbound.responseCredit) host.credit(id, value)
+    else if (type === Inbound.abort) host.close(id)
     guard(undefined, () => receive(type, id, text, value))
   }
   return { assign, receive: take }
 }
 
 const load = (context: vm.Context, code: string): vm.SourceTextModule => {
-  const module = new vm.SourceTextModule(code, { context, identifier: "service" })
+  const module = new vm.SourceTextModule(code, {
+    context,
+    identifier: "service",
+    // Node would reject with an Error of this realm; a text leads nowhere.
+    importModuleDynamically: () => {
+      throw "a service is one file: it cannot import anything"
+    },
+  })
   if (module.moduleRequests.length > 0)
     throw new TypeError("a service is one file: it cannot import anything")
   module.linkRequests([])

@@ -134,8 +134,9 @@ export class Session {
       case Outbound.responseChunk:
         return call.piece(frame.body)
       case Outbound.responseEnd:
+        if (!call.end()) return false
         this.#forget(frame.id)
-        return call.end()
+        return true
       case Outbound.responseBroken:
         this.#forget(frame.id)
         call.fail(new ServiceThrew({ message: textOf(frame) }))

@@ -38,13 +38,6 @@ export const fetching = (body: string): string =>
 export const bodyOf = (...texts: ReadonlyArray<string>): NonNullable<ServiceRequest["body"]> =>
   Stream.fromIterable(texts.map((text) => new TextEncoder().encode(text)))
 
-/** A whole response. */
-export interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly text: string
-}
-
 /** Sends a request and reads all of the response. */
 export const ask = (instance: Instance, request: Partial<ServiceRequest> = {}) =>
   Effect.scoped(
@@ -66,3 +59,10 @@ export const ask = (instance: Instance, request: Partial<ServiceRequest> = {}) =
 export const askOnce = Effect.fn(function* (code: string, request?: Partial<ServiceRequest>) {
   return yield* ask(yield* startService(code), request)
 })
+
+/** Lines of a log up to the first that matches. */
+export const logUntil = (instance: Instance, pattern: RegExp) =>
+  instance.logs.pipe(
+    Stream.takeUntil((line) => pattern.test(line.message)),
+    Stream.runCollect,
+  )

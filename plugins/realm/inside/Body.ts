@@ -102,7 +102,8 @@ export class Body {
       : (bytes.slice().buffer as ArrayBuffer)
   }
   async text(): Promise<string> {
-    if (typeof this.#source === "string") return (this.#take() as string).toWellFormed()
+    if (typeof this.#source === "string")
+      return (this.#take() as string).toWellFormed().replace(/^\uFEFF/, "")
     return new TextDecoder().decode(await this.bytes())
   }
   async json(): Promise<unknown> {

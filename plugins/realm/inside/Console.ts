@@ -36,7 +36,7 @@ const inspect = (value: unknown, depth: number, seen: ReadonlyArray<object>): st
 }
 
 /** The text of a log line. Never throws. */
-export const format = (values: ReadonlyArray<unknown>): string => {
+const format = (values: ReadonlyArray<unknown>): string => {
   try {
     return values
       .map((value) => inspect(value, 0, []))

@@ -4,6 +4,7 @@
 import { sha1 } from "@noble/hashes/legacy.js"
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js"
 
+import { domException } from "./Events.ts"
 import { random } from "./Host.ts"
 
 const digests: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
@@ -34,8 +35,9 @@ const hex = (bytes: Uint8Array): string =>
 export const crypto = {
   getRandomValues<T extends ArrayBufferView>(array: T): T {
     if (!integers.some((type) => array instanceof type))
-      throw new TypeError("getRandomValues fills an array of integers")
-    if (array.byteLength > quota) throw new RangeError(`at most ${quota} bytes at once`)
+      throw domException("getRandomValues fills an array of integers", "TypeMismatchError")
+    if (array.byteLength > quota)
+      throw domException(`at most ${quota} bytes at once`, "QuotaExceededError")
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(random(array.byteLength))
     return array
   },

@@ -7,7 +7,8 @@ import { setTimer } from "./Timers.ts"
 
 const secret = Symbol("inside")
 
-const domException = (message: string, name: string): Error =>
+/** A DOMException, whose class comes from a library that puts it onto the global object. */
+export const domException = (message: string, name: string): Error =>
   new (globalThis as unknown as { DOMException: new (m: string, n: string) => Error }).DOMException(
     message,
     name,

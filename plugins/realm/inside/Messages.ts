@@ -3,11 +3,11 @@ import { Body, type BodyInit, bodyOf, extract } from "./Body.ts"
  * Request and Response: https://fetch.spec.whatwg.org/#request-class without modes, caches,
  * credentials, redirection and forms, which mean nothing to a service.
  */
-import { AbortController, AbortSignal } from "./Events.ts"
+import { AbortController, type AbortSignal } from "./Events.ts"
 import { Headers, type HeadersInit } from "./Headers.ts"
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const normal = /^(?:delete|get|head|options|post|put|patch)$/i
+const normal = /^(?:delete|get|head|options|post|put)$/i
 const refusedMethod = /^(?:connect|trace|track)$/i
 
 const methodOf = (method: unknown): string => {

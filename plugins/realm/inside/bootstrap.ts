@@ -2,12 +2,14 @@
  * What is evaluated first in a service's realm: puts the web's classes onto the global object,
  * takes away what a service must not have, and hands the runner its few ways in.
  */
+// oxlint-disable import/no-unassigned-import -- these libraries define globals
 import "core-js/actual/dom-exception/index.js"
 import "core-js/actual/url/index.js"
 import "core-js/actual/url-search-params/index.js"
 import "core-js/actual/structured-clone.js"
 import "core-js/actual/atob.js"
 import "core-js/actual/btoa.js"
+// oxlint-enable import/no-unassigned-import
 import {
   TextDecoder,
   TextDecoderStream,
@@ -26,6 +28,8 @@ import { fail, receive, start } from "./Instance.ts"
 import { Request, Response } from "./Messages.ts"
 import { clearTimer, setTimer, tick } from "./Timers.ts"
 
+/** Where the script around this bundle looks for what it made. */
+// oxlint-disable-next-line no-unused-vars -- see above
 declare let realm: unknown
 
 const timer =
@@ -65,13 +69,16 @@ const globals = {
 
 for (const name of ["WebAssembly", "SharedArrayBuffer", "Atomics", "console"])
   Reflect.deleteProperty(globalThis, name)
-for (const [name, value] of Object.entries(globals))
+for (const [name, value] of Object.entries(globals)) {
+  // The bundler renames a class whose name a library uses for a global.
+  if (typeof value === "function") Object.defineProperty(value, "name", { value: name })
   Object.defineProperty(globalThis, name, {
     value,
     writable: true,
     configurable: true,
     enumerable: false,
   })
+}
 
 realm = {
   inbound: inbound.buffer,

@@ -1,0 +1,173 @@
+/**
+ * The five functions a realm gets from outside, and the bounds they keep. They take and return
+ * primitives, have no prototype, and never throw: a realm learns nothing of this one from them.
+ */
+import {
+  Outbound,
+  chunkCost,
+  encode,
+  encodeNumber,
+  logBurst,
+  logsPerSecond,
+  maxBodyBytes,
+  maxChunkBytes,
+  maxLogLength,
+  maxMessageLength,
+  windowCost,
+} from "./Frame.ts"
+
+const textLimits = new Map<number, number>([
+  [Outbound.log, maxLogLength],
+  [Outbound.failed, maxMessageLength],
+  [Outbound.responseBroken, maxMessageLength],
+])
+
+/** How many lines a service may log now; and how many were dropped since the last one. */
+const logBudget = (performance: Performance) => {
+  let left = logBurst
+  let dropped = 0
+  let last = performance.now()
+  return (): number | undefined => {
+    const now = performance.now()
+    left = Math.min(logBurst, left + ((now - last) * logsPerSecond) / 1000)
+    last = now
+    if (left < 1) {
+      dropped++
+      return undefined
+    }
+    left--
+    const missed = dropped
+    dropped = 0
+    return missed
+  }
+}
+
+/** Runs `action`; where it throws, the outcome is `fallback`. */
+export const guard = <A>(fallback: A, action: () => A): A => {
+  try {
+    return action()
+  } catch {
+    return fallback
+  }
+}
+
+/** Without a prototype a function leads nowhere. */
+const bare = (f: (...args: ReadonlyArray<unknown>) => unknown): typeof f =>
+  Object.freeze(Object.setPrototypeOf(f, null))
+
+/** What the functions work on once the realm is there. */
+export interface Wiring {
+  readonly outbound: Uint8Array
+  readonly tick: () => void
+}
+
+/** The functions' shared state: credit and the log's budget. */
+export class HostFunctions {
+  readonly #send: (frame: Uint8Array) => void
+  readonly #credits = new Map<number, number>()
+  // Taken now: later these names are gone from the global object.
+  readonly #Buffer = globalThis.Buffer
+  readonly #performance = globalThis.performance
+  readonly #fill = globalThis.crypto.getRandomValues.bind(globalThis.crypto)
+  readonly #mayLog = logBudget(globalThis.performance)
+  readonly #begun = globalThis.performance.now()
+  #wiring: Wiring | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(send: (frame: Uint8Array) => void) {
+    this.#send = send
+  }
+
+  /** Must be called before the realm calls any function that needs its memory. */
+  connect(wiring: Wiring): void {
+    this.#wiring = wiring
+  }
+
+  /** A request has begun. */
+  open(id: number): void {
+    this.#credits.set(id, windowCost)
+  }
+
+  /** Nobody waits for the response of this request. */
+  close(id: number): void {
+    this.#credits.delete(id)
+  }
+
+  /** The kernel has taken so much of the response. */
+  credit(id: number, cost: number): void {
+    const credit = this.#credits.get(id)
+    if (credit !== undefined) this.#credits.set(id, credit + cost)
+  }
+
+  #spend(id: number, bytes: number): boolean {
+    const credit = this.#credits.get(id)
+    if (credit === undefined || credit <= 0) return false
+    this.#credits.set(id, credit - chunkCost(bytes))
+    return true
+  }
+
+  #sendText(type: number, id: number, text: string): number {
+    const Buffer = this.#Buffer
+    if (type === Outbound.requestCredit) {
+      this.#send(encodeNumber(type, id, Number(text) >>> 0))
+      return 0
+    }
+    if (type === Outbound.log) {
+      const missed = this.#mayLog()
+      if (missed === undefined) return 0
+      if (missed > 0)
+        this.#send(encode(type, 2, Buffer.from(`${missed} lines were dropped: too many at once`)))
+    }
+    const body = Buffer.from(text.slice(0, textLimits.get(type) ?? text.length))
+    if (type === Outbound.responseChunk && !this.#spend(id, body.length)) return body.length
+    if (type === Outbound.responseEnd || type === Outbound.responseBroken) this.close(id)
+    if (body.length <= maxBodyBytes) this.#send(encode(type, id, body))
+    else {
+      this.close(id)
+      const reason = Buffer.from("the head of the response is too large")
+      this.#send(encode(Outbound.responseBroken, id, reason))
+    }
+    return body.length
+  }
+
+  #sendBytes(type: number, id: number, length: number): void {
+    if (type !== Outbound.responseChunk || !(length > 0 && length <= maxChunkBytes)) return
+    const bytes = this.#wiring?.outbound.subarray(0, length)
+    if (bytes !== undefined && this.#spend(id, length)) this.#send(encode(type, id, bytes))
+  }
+
+  #wake(delayMs: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => guard(undefined, () => this.#wiring?.tick()), delayMs)
+  }
+
+  /** The functions, in the order in which the realm's script takes them. */
+  get functions(): ReadonlyArray<(...args: ReadonlyArray<unknown>) => unknown> {
+    const number = (value: unknown): value is number => typeof value === "number"
+    return [
+      bare((type, id, text) =>
+        guard(0, () =>
+          number(type) && number(id) && typeof text === "string"
+            ? this.#sendText(type, id, text)
+            : 0,
+        ),
+      ),
+      bare((type, id, length) =>
+        guard(undefined, () => {
+          if (number(type) && number(id) && number(length)) this.#sendBytes(type, id, length)
+        }),
+      ),
+      bare((delayMs) =>
+        guard(undefined, () => {
+          if (number(delayMs)) this.#wake(delayMs)
+        }),
+      ),
+      bare(() => guard(0, () => this.#performance.now() - this.#begun)),
+      bare((length) =>
+        guard(undefined, () => {
+          if (number(length)) this.#fill(this.#wiring!.outbound.subarray(0, length) as never)
+        }),
+      ),
+    ]
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The kernel's side of an instance takes whatever frames come: what is out of place ends the
+ * instance, never the kernel (promises 4 and 6).
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+import {
+  Inbound,
+  Outbound,
+  decode,
+  encode,
+  encodeNumber,
+  maxBodyBytes,
+  maxChunkBytes,
+  numberOf,
+  windowCost,
+} from "../../../plugins/realm/Frame.ts"
+import { Session } from "../../../plugins/realm/Session.ts"
+
+const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
+
+const open = Effect.gen(function* () {
+  const sent: Array<Uint8Array> = []
+  const broken: Array<string> = []
+  const session: Session = yield* Session.make({
+    send: (frame) => sent.push(frame),
+    broken: (reason) => {
+      broken.push(reason)
+      session.end(reason)
+    },
+  })
+  session.receive(encode(Outbound.ready, 0))
+  yield* session.ready
+  return { session, sent, broken }
+})
+
+const get = { method: "GET", url: "http://a/", headers: [], body: null }
+
+describe("Session", () => {
+  const violations: Readonly<Record<string, ReadonlyArray<Uint8Array>>> = {
+    "a frame that is too short": [new Uint8Array(3)],
+    "a frame that is too long": [new Uint8Array(maxBodyBytes + 6)],
+    "a frame of an inbound type": [encode(Inbound.abort, 1)],
+    "a frame of no type": [encode(255, 1)],
+    "a head that is no JSON": [encode(Outbound.responseHead, 1, new Uint8Array([123]))],
+    "a head with status 100": [encode(Outbound.responseHead, 1, text([100, [], false]))],
+    "a head with a broken status": [encode(Outbound.responseHead, 1, text([200.5, [], false]))],
+    "a head with a split header": [
+      encode(Outbound.responseHead, 1, text([200, [["a", "b\r\nc: d"]], false])),
+    ],
+    "a head with a bad name": [encode(Outbound.responseHead, 1, text([200, [["a b", ""]], false]))],
+    "a head with too many headers": [
+      encode(
+        Outbound.responseHead,
+        1,
+        text([200, Array.from({ length: 300 }, () => ["a", ""]), false]),
+      ),
+    ],
+    "a head with odd pairs": [encode(Outbound.responseHead, 1, text([200, [{}], false]))],
+    "two heads": [
+      encode(Outbound.responseHead, 1, text([200, [], true])),
+      encode(Outbound.responseHead, 1, text([200, [], true])),
+    ],
+    "a body without a head": [encode(Outbound.responseChunk, 1, new Uint8Array(1))],
+    "an end without a head": [encode(Outbound.responseEnd, 1)],
+    "a piece that is too long": [
+      encode(Outbound.responseHead, 1, text([200, [], true])),
+      encode(Outbound.responseChunk, 1, new Uint8Array(maxChunkBytes + 1)),
+    ],
+    "more than the window": [
+      encode(Outbound.responseHead, 1, text([200, [], true])),
+      ...Array.from({ length: 3 }, () =>
+        encode(Outbound.responseChunk, 1, new Uint8Array(maxChunkBytes)),
+      ),
+    ],
+    "more empty pieces than the window": [
+      encode(Outbound.responseHead, 1, text([200, [], true])),
+      ...Array.from({ length: 257 }, () => encode(Outbound.responseChunk, 1)),
+    ],
+  }
+  for (const [name, frames] of Object.entries(violations))
+    it.effect(`is ended by ${name}`, () =>
+      Effect.gen(function* () {
+        const { session, broken } = yield* open
+        const waiting = yield* Effect.forkChild(Effect.result(session.request(get)), {
+          startImmediately: true,
+        })
+        for (const frame of frames) session.receive(frame)
+        assert.deepStrictEqual(broken, ["the instance broke the protocol of its driver"])
+        yield* Fiber.await(waiting)
+        assert.strictEqual(session.inFlight, 0)
+      }).pipe(Effect.scoped),
+    )
+
+  it.effect("ignores what comes late, and unknown ids", () =>
+    Effect.gen(function* () {
+      const { session, broken } = yield* open
+      for (const type of [
+        Outbound.requestCredit,
+        Outbound.responseHead,
+        Outbound.responseChunk,
+        Outbound.responseEnd,
+        Outbound.responseBroken,
+        Outbound.stopped,
+        Outbound.ready,
+      ])
+        session.receive(encode(type, 77, new Uint8Array(4)))
+      assert.deepStrictEqual(broken, [])
+    }),
+  )
+
+  const outOf = <const T extends ReadonlyArray<string>>(values: T) => Schema.Literals(values)
+  const frames = Schema.Array(
+    Schema.Struct({
+      type: Schema.Int.check(Schema.isBetween({ minimum: 31, maximum: 42 })),
+      id: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 })),
+      body: outOf(["", "null", "[]", "[200,[],true]", "[204,[],false]", "\0\0\0\u0001", "[2e999]"]),
+    }),
+  )
+  it.effect.prop("survives arbitrary frames", [frames], ([list]) =>
+    Effect.gen(function* () {
+      const { session, broken } = yield* open
+      const calls = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(Effect.result(Effect.scoped(session.request(get))), {
+          startImmediately: true,
+        }),
+      )
+      for (const { type, id, body } of list)
+        session.receive(encode(type, id, new TextEncoder().encode(body)))
+      assert.isAtMost(broken.length, 1)
+      session.end("over")
+      yield* Fiber.awaitAll(calls)
+      assert.strictEqual(session.inFlight, 0)
+    }),
+  )
+
+  it.effect("gives back credit only for what was taken", () =>
+    Effect.gen(function* () {
+      const { session, sent } = yield* open
+      const fiber = yield* Effect.forkChild(session.request(get), { startImmediately: true })
+      session.receive(encode(Outbound.responseHead, 1, text([200, [], true])))
+      const response = yield* Fiber.join(fiber)
+      session.receive(encode(Outbound.responseChunk, 1, new Uint8Array(maxChunkBytes)))
+      session.receive(encode(Outbound.responseChunk, 1, new Uint8Array(maxChunkBytes)))
+      const credits = () =>
+        sent.flatMap((bytes) => {
+          const frame = decode(bytes)!
+          return frame.type === Inbound.responseCredit ? [numberOf(frame)] : []
+        })
+      assert.deepStrictEqual(credits(), [])
+      yield* Stream.runDrain(Stream.take(response.body!, 1))
+      assert.deepStrictEqual(credits(), [maxChunkBytes])
+    }).pipe(Effect.scoped),
+  )
+
+  it.effect("sends a request's body only within its credit", () =>
+    Effect.gen(function* () {
+      const { session, sent } = yield* open
+      const body = Stream.forever(Stream.make(new Uint8Array(maxChunkBytes)))
+      yield* Effect.forkChild(session.request({ ...get, method: "POST", body }), {
+        startImmediately: true,
+      })
+      const pieces = () =>
+        sent.filter((bytes) => decode(bytes)!.type === Inbound.requestChunk).length
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      assert.strictEqual(pieces(), windowCost / maxChunkBytes)
+      session.receive(encodeNumber(Outbound.requestCredit, 1, 4_000_000_000))
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      assert.strictEqual(pieces(), (2 * windowCost) / maxChunkBytes)
+    }).pipe(Effect.scoped),
+  )
+
+  it.effect("answers 431 where the head does not fit a frame", () =>
+    Effect.gen(function* () {
+      const { session } = yield* open
+      const response = yield* session.request({ ...get, url: `http://a/${"x".repeat(200_000)}` })
+      assert.strictEqual(response.status, 431)
+    }).pipe(Effect.scoped),
+  )
+})
