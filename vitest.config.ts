@@ -6,6 +6,10 @@ export default defineConfig({
   resolve: { alias: { solo: fileURLToPath(new URL("src/index.ts", import.meta.url)) } },
   test: {
     include: ["test/**/*.test.ts"],
+    // What passing tests log on purpose would bury what a failing one says.
+    silent: "passed-only",
+    // A bound against hanging, not a claim about speed: machines are shared.
+    testTimeout: 60_000,
     sequence: { concurrent: false },
     coverage: {
       provider: "v8",

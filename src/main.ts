@@ -14,8 +14,13 @@ if (isSupported(process.versions.node)) {
   if (script.endsWith(".js")) {
     nodeModule.enableCompileCache(fileURLToPath(new URL(".compile-cache", import.meta.url)))
   }
-  const { launch } = await import("./main/Launch.ts")
-  launch()
+  // From the sources, the package `solo` would otherwise mean an earlier build.
+  if (script.endsWith(".ts")) (await import("./main/SharedModules.ts")).shareModules()
+  const [{ launch }, { firstParty, runtimes }] = await Promise.all([
+    import("./main/Launch.ts"),
+    import("./main/FirstPartyPlugins.ts"),
+  ])
+  launch({ plugins: firstParty, runtimes })
 } else {
   handOver(script)
 }

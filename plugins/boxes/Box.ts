@@ -14,7 +14,7 @@ import type { Command } from "./Enclosure.ts"
 import { Control, Cutter, isControl, maxFrameBytes, pack, readControl } from "./Wire.ts"
 
 /** Bytes that wait for a box that does not read: more than its open requests can fill. */
-export const maxBacklogBytes = 48 * 1024 * 1024
+const maxBacklogBytes = 48 * 1024 * 1024
 /** What is kept of what Node itself prints, such as why it ran out of memory. */
 const maxPrinted = 8192
 

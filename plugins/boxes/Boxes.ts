@@ -29,7 +29,7 @@ const slackBytes = 48 * 1024 * 1024
 const mib = 1024 * 1024
 
 /** Less stands around services than the operator demands. */
-export class SandboxTooWeak extends Schema.TaggedError<SandboxTooWeak>()("SandboxTooWeak", {
+class SandboxTooWeak extends Schema.TaggedError<SandboxTooWeak>()("SandboxTooWeak", {
   message: Schema.String,
 }) {}
 

@@ -10,7 +10,7 @@ import { tryOut, type Verdict } from "./Trial.ts"
 /** What an operator may demand, the weakest first. */
 export const demands = ["none", "seccomp", "landlock", "bubblewrap"] as const
 /** @see {@link demands} */
-export type Demand = (typeof demands)[number]
+type Demand = (typeof demands)[number]
 
 /** What was found. */
 export interface Findings {

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { Box } from "./Box.ts"
 
 /** How often the clock ticks, and how often a box is asked: every so many ticks. */
-export const tickMs = 100
+const tickMs = 100
 const ticksPerPing = 10
 /** A pause between ticks that means that the kernel itself was held up. */
 const heldUpMs = 5 * tickMs

@@ -23,20 +23,30 @@ export interface ClientOptions {
   readonly busyTimeoutMs: number
 }
 
-/** Opens the database, creating it if needed, and provides it as `SqlClient`. */
-export const layerClient = (options: ClientOptions) =>
+/**
+ * Opens the database, creating it if needed, and provides it as `SqlClient`. `open` makes each
+ * connection: what stands between the client and SQLite can be put there.
+ */
+export const layerClient = (options: ClientOptions, open = makeConnection) =>
   Layer.effect(
     SqlClient,
     Effect.gen(function* () {
-      const writer = yield* makeConnection({ ...options, readOnly: false })
+      const writer = yield* open({ ...options, readOnly: false })
       const readers = yield* Pool.makeWithTTL({
-        acquire: makeConnection({ ...options, readOnly: true }),
+        acquire: open({ ...options, readOnly: true }),
         min: 0,
         max: maxReaders,
         timeToLive: "1 minute",
       })
+      // Whoever takes the connection has it alone: a transaction it finds open is a leftover of one
+      // whose ROLLBACK failed, and nothing could ever be committed behind it.
+      const clean = Effect.suspend(() =>
+        writer.isTransaction
+          ? Effect.as(writer.executeUnprepared("ROLLBACK", [], undefined), writer)
+          : Effect.succeed(writer),
+      )
       const acquirers = makeSqliteAcquirers({
-        connection: Effect.succeed(writer),
+        connection: clean,
         semaphore: yield* Semaphore.make(1),
         isTransaction: (connection: SqliteConnection) => connection.isTransaction,
       })

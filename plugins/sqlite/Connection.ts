@@ -52,7 +52,10 @@ const open = (options: ConnectionOptions): DatabaseSync => {
     enableForeignKeyConstraints: true,
   })
   if (!options.readOnly) {
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+    // What is deleted is overwritten with zeros, for the sake of revoked secrets.
+    database.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;",
+    )
   }
   database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
   return database

@@ -20,5 +20,8 @@ const faults: Readonly<Record<number, StorageFault>> = {
 export const classify = (error: SqlError): StorageFault => {
   const cause = error.reason.cause
   if (typeof cause !== "object" || cause === null || !("errcode" in cause)) return "unknown"
-  return typeof cause.errcode === "number" ? (faults[cause.errcode & 0xff] ?? "unknown") : "unknown"
+  if (typeof cause.errcode !== "number") return "unknown"
+  // SQLite has no code of its own for it.
+  if (cause instanceof Error && cause.message.startsWith("no such table")) return "missing"
+  return faults[cause.errcode & 0xff] ?? "unknown"
 }

@@ -38,7 +38,68 @@ const createLog = Effect.gen(function* () {
     ) STRICT`
 })
 
+const createTokens = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  // A token goes with its parent: the database itself keeps a revocation whole.
+  yield* sql`
+    CREATE TABLE tokens (
+      token_hash TEXT PRIMARY KEY NOT NULL,
+      tenant_id TEXT NOT NULL,
+      permissions TEXT NOT NULL,
+      service_id TEXT,
+      granted_at INTEGER NOT NULL,
+      granted_by TEXT NOT NULL,
+      expires_at INTEGER,
+      rate_limit TEXT,
+      metadata TEXT NOT NULL,
+      parent TEXT REFERENCES tokens (token_hash) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID`
+  yield* sql`CREATE INDEX tokens_by_tenant ON tokens (tenant_id, token_hash)`
+  yield* sql`CREATE INDEX tokens_by_expiry ON tokens (expires_at) WHERE expires_at IS NOT NULL`
+  yield* sql`CREATE INDEX tokens_by_parent ON tokens (parent) WHERE parent IS NOT NULL`
+})
+
+const createVault = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  // One row per master key in use: what only that key opens tells it from any other.
+  yield* sql`
+    CREATE TABLE vault_master_keys (
+      key_id TEXT PRIMARY KEY NOT NULL,
+      sealed BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID`
+  yield* sql`
+    CREATE TABLE vault_data_keys (
+      tenant_id TEXT PRIMARY KEY NOT NULL,
+      key_id TEXT NOT NULL REFERENCES vault_master_keys (key_id),
+      sealed BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID`
+  yield* sql`CREATE INDEX vault_data_keys_by_key ON vault_data_keys (key_id, tenant_id)`
+  yield* sql`
+    CREATE TABLE secrets (
+      tenant_id TEXT NOT NULL REFERENCES vault_data_keys (tenant_id),
+      name TEXT NOT NULL,
+      stored_at INTEGER NOT NULL,
+      sealed BLOB NOT NULL,
+      PRIMARY KEY (tenant_id, name)
+    ) STRICT, WITHOUT ROWID`
+})
+
+const createCheckpoints = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  yield* sql`
+    CREATE TABLE checkpoints (
+      last_id INTEGER PRIMARY KEY NOT NULL,
+      last_hash TEXT NOT NULL,
+      format TEXT NOT NULL,
+      state TEXT NOT NULL,
+      checksum TEXT NOT NULL
+    ) STRICT`
+})
+
 /** All migrations. */
 export const migrations = fromRecord({
   "0001_create_log": createLog,
+  "0002_create_tokens": createTokens,
+  "0003_create_vault": createVault,
+  "0004_create_checkpoints": createCheckpoints,
 })

@@ -1,16 +1,24 @@
 /**
  * The embedded default storage: one SQLite file in the data directory, through `node:sqlite`.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
+import { isSqlError } from "effect/sql/SqlError"
 import { definePlugin, pluginApiVersion, Storage } from "solo"
 
+import { backupDatabase } from "./Backup.ts"
 import { layerClient } from "./Client.ts"
+import { makeConnection } from "./Connection.ts"
+import { DatabaseDamaged, restoreAdvice } from "./DatabaseDamaged.ts"
 import { classify } from "./Fault.ts"
+import { followHighWater, markOf } from "./HighWaterMark.ts"
+import { checkIntegrity } from "./Integrity.ts"
 import { migrations } from "./Migrations.ts"
+import { preflight } from "./Preflight.ts"
 
 const Config = Schema.Struct({
   /** The database file. */
@@ -21,25 +29,53 @@ const Config = Schema.Struct({
   ),
 })
 
-const storage = Layer.effect(
-  Storage,
-  Effect.gen(function* () {
-    const sql = yield* SqlClient
-    return Storage.of({
+// A connection of its own that never waits: a reader in the way must not hold up the kernel.
+const scrub = (filename: string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connection = yield* makeConnection({ filename, readOnly: false, busyTimeoutMs: 0 })
+      const [row] = yield* connection.executeUnprepared(
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        [],
+        undefined,
+      )
+      return (row as { readonly busy: number }).busy === 0
+    }),
+  )
+
+const storage = (config: typeof Config.Type) =>
+  Layer.succeed(
+    Storage,
+    Storage.of({
       driver: "sqlite",
       classify,
-      integrity: Effect.map(
-        sql<{ readonly quick_check: string }>`PRAGMA quick_check(100)`,
-        (rows) => rows.map((row) => row.quick_check).filter((line) => line !== "ok"),
-      ),
-    })
-  }),
-)
+      integrity: checkIntegrity(config.filename),
+      backup: (path) => backupDatabase(config.filename, path),
+      scrub: scrub(config.filename),
+    }),
+  )
 
-/** Opens, migrates and provides the database. */
-export const layerSqlite = (config: typeof Config.Type) =>
-  Layer.mergeAll(storage, Layer.effectDiscard(Migrator.make({})({ loader: migrations }))).pipe(
-    Layer.provideMerge(layerClient(config)),
+/** Damage that SQLite meets while it opens or migrates the database refuses the start too. */
+const explain = <E>(filename: string, error: E): E | DatabaseDamaged => {
+  const cause = error instanceof Migrator.MigrationError ? error.cause : error
+  if (!isSqlError(cause) || classify(cause) !== "corrupt") return error
+  const damage = `is damaged (${cause.message})`
+  return new DatabaseDamaged({ filename, damage, advice: restoreAdvice })
+}
+
+/** Opens, migrates and provides the database. @see layerClient for `open` */
+export const layerSqlite = (config: typeof Config.Type, open = makeConnection) =>
+  Layer.mergeAll(storage(config), Layer.effectDiscard(followHighWater(config.filename))).pipe(
+    Layer.provideMerge(Layer.effectDiscard(Migrator.make({})({ loader: migrations }))),
+    Layer.provideMerge(layerClient(config, open)),
+    Layer.provide(Layer.effectDiscard(preflight(config.filename, markOf(config.filename)))),
+    Layer.catch((error) =>
+      Layer.effectContext(
+        Effect.fail(explain(config.filename, error)).pipe(
+          Effect.as(Context.empty() as Context.Context<SqlClient | Storage>),
+        ),
+      ),
+    ),
   )
 
 /** The plugin `sqlite`. */
@@ -50,5 +86,5 @@ export default definePlugin({
   needs: [],
   provides: [SqlClient, Storage],
   config: Config,
-  layer: layerSqlite,
+  layer: (config) => layerSqlite(config),
 })

@@ -32,7 +32,9 @@ export const decideDeploy = (
   current: Current | undefined,
   spec: LoggedSpec,
 ): DeployDecision => {
-  if (current !== undefined && isUp(current.status)) {
+  // What runs and is not what the log says is no reason to leave things as they are.
+  const logged = fact?._tag === "Deployed" && fact.revision === current?.revision
+  if (current !== undefined && logged && isUp(current.status)) {
     return isSameSpec(current.spec, spec)
       ? { _tag: "Unchanged" }
       : { _tag: "Conflict", revision: current.revision }

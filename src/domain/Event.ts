@@ -7,7 +7,9 @@
  */
 import * as Schema from "effect/Schema"
 
+import { Permission, RateLimit, TokenHash } from "./Capability.ts"
 import type { ServiceId, TenantId } from "./Identifier.ts"
+import { SecretName } from "./Secret.ts"
 import { LoggedSpec } from "./ServiceSpec.ts"
 
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -38,6 +40,38 @@ export const payloads = {
   service_recovered: Schema.Struct({ revision: count }),
   /** Recovery could not bring a service back; caused by its `recovery_started`. */
   service_recovery_failed: Schema.Struct({ revision: count, reason }),
+  /** A token exists from now on, if its parent does; `expiresAt` is ISO 8601 or `null`. */
+  capability_granted: Schema.Struct({
+    tokenHash: TokenHash,
+    permissions: Schema.Array(Permission),
+    expiresAt: Schema.NullOr(Schema.String),
+    rateLimit: Schema.NullOr(RateLimit),
+    parent: Schema.NullOr(TokenHash),
+  }),
+  /** A token is gone, and with it every token attenuated from it, directly or not. */
+  capability_revoked: Schema.Struct({ tokenHash: TokenHash, descendants: count }),
+  /**
+   * A request was refused for its token; `tokenHash` is `null` for a token nobody granted. At most
+   * a few a minute are recorded; `unrecorded` counts those left out before this one.
+   */
+  capability_denied: Schema.Struct({
+    tokenHash: Schema.NullOr(TokenHash),
+    reason,
+    permission: Schema.NullOr(Permission),
+    unrecorded: count,
+  }),
+  /** The root token was replaced; the one before is no longer good. */
+  root_token_rotated: Schema.Struct({}),
+  /** A secret has a new value. No payload ever holds one. */
+  secret_stored: Schema.Struct({ name: SecretName }),
+  /** A service read a secret; `unrecorded` counts its reads of it since the last such event. */
+  secret_accessed: Schema.Struct({ name: SecretName, unrecorded: count }),
+  /** A service asked for a secret that its spec does not name. */
+  secret_access_denied: Schema.Struct({ name: Schema.String, reason, unrecorded: count }),
+  /** A secret is gone, ciphertext and all. */
+  secret_revoked: Schema.Struct({ name: SecretName }),
+  /** Every data key of the vault is wrapped by a new master key. */
+  master_key_rotated: Schema.Struct({ keys: count }),
   /** A kernel process started on this data directory. */
   system_started: Schema.Struct({
     kernelVersion: Schema.String,
@@ -53,6 +87,27 @@ export const payloads = {
     failed: count,
     durationMs: count,
     timedOut: Schema.Boolean,
+  }),
+  /** The kernel compared what is with what the log says; `full`: the whole log. */
+  verification_completed: Schema.Struct({
+    full: Schema.Boolean,
+    status: Schema.Literals(["ok", "warning", "error"]),
+    eventsChecked: count,
+    inconsistencies: count,
+    durationMs: count,
+  }),
+  /** A verification found something new; caused by its `verification_completed`. */
+  inconsistency_detected: Schema.Struct({
+    invariant: Schema.String,
+    promise: count,
+    detail: Schema.String,
+    fixable: Schema.Boolean,
+  }),
+  /** Something was repaired; what that changed is logged just before it. */
+  auto_fix_applied: Schema.Struct({
+    invariant: Schema.String,
+    action: Schema.String,
+    detail: Schema.String,
   }),
   system_shutdown_started: Schema.Struct({ reason }),
   /** The last event of a clean run, and only of a clean run (promise 9). */

@@ -50,17 +50,21 @@ const names = (maximum: number) =>
     .check(Schema.isMaxLength(maximum))
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed([])))
 
+const VariableName = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, {
+    expected: "1 to 128 characters out of A-Z, a-z, 0-9 and _, no digit first",
+  }),
+)
+
 /** Everything about a service but its name and source. */
 const terms = {
   format: SourceFormat.pipe(Schema.withDecodingDefaultKey(Effect.succeed("typescript" as const))),
   limits: ServiceLimits.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   restart: RestartType.pipe(Schema.withDecodingDefaultKey(Effect.succeed("permanent" as const))),
   /** Plain configuration the service reads as `ctx.env`. At most 128 entries. Not for secrets. */
-  env: Schema.Record(
-    Schema.String.check(Schema.isPattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/)),
-    Schema.String.check(Schema.isMaxLength(32_768)),
-  )
-    .check(Schema.isMaxProperties(128))
+  env: Schema.Record(Schema.String, Schema.String.check(Schema.isMaxLength(32_768)))
+    // A check of its own: a record whose key schema refuses a name drops the entry silently.
+    .check(Schema.isPropertyNames(VariableName), Schema.isMaxProperties(128))
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   /** Names of the tenant's secrets that the service may read. */
   secrets: names(128),

@@ -20,10 +20,12 @@ export interface Deployed {
 }
 
 /** A service that must not run. Its revision is kept: the next deployment counts on. */
-export interface Killed {
+interface Killed {
   readonly _tag: "Killed"
   readonly name: ServiceName
   readonly revision: number
+  /** Id of the event that killed it. */
+  readonly eventId: number
 }
 
 /** The latest fact about one service. */
@@ -48,30 +50,31 @@ const nameOf = (event: Event): ServiceName | undefined =>
     ? undefined
     : { tenantId: event.tenantId, serviceId: event.serviceId }
 
-/** The state after `event`. */
-export const evolve = (state: State, event: Event): State => {
-  const name = nameOf(event)
-  if (name === undefined) return state
+const factFrom = (event: Event, name: ServiceName): ServiceFact | undefined => {
+  const eventId = event.id
   switch (event.type) {
     case "service_deployed": {
       const { revision, spec } = event.payload
-      const fact: ServiceFact = {
-        _tag: "Deployed",
-        name,
-        revision,
-        spec,
-        deployedAt: event.time,
-        eventId: event.id,
-      }
-      return { services: HashMap.set(state.services, serviceKey(name), fact) }
+      return { _tag: "Deployed", name, revision, spec, deployedAt: event.time, eventId }
     }
-    case "service_killed": {
-      const fact: ServiceFact = { _tag: "Killed", name, revision: event.payload.revision }
-      return { services: HashMap.set(state.services, serviceKey(name), fact) }
-    }
+    case "service_killed":
+      return { _tag: "Killed", name, revision: event.payload.revision, eventId }
     default:
-      return state
+      return undefined
   }
+}
+
+/**
+ * The state after `event`. An event older than what is known of its service changes nothing, so
+ * events may be folded again, and again in parts.
+ */
+export const evolve = (state: State, event: Event): State => {
+  const name = nameOf(event)
+  const fact = name === undefined ? undefined : factFrom(event, name)
+  if (fact === undefined) return state
+  const known = factOf(state, fact.name)
+  if (known !== undefined && known.eventId >= fact.eventId) return state
+  return { services: HashMap.set(state.services, serviceKey(fact.name), fact) }
 }
 
 /** The latest fact about `name`, if it was ever deployed. */

@@ -2,30 +2,48 @@
  * The kernel as one layer: its services on whatever storage, runtime and compiler the driver
  * plugins provide.
  */
+import { Aead } from "effect/crypto/Aead"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
 
-import { ArtifactStore } from "./ArtifactStore.ts"
-import { Compiler } from "./Compiler.ts"
-import { Deployer } from "./Deployer.ts"
-import { layerDeployer } from "./DeployerLive.ts"
-import { DesiredState } from "./DesiredState.ts"
-import { Digest } from "./Digest.ts"
-import { EventStore } from "./EventStore.ts"
-import { layerEventStore } from "./EventStoreSql.ts"
-import { Ingress } from "./Ingress.ts"
-import { layerIngress } from "./IngressLive.ts"
+import { CapabilityManager } from "./capability/CapabilityManager.ts"
+import {
+  defaultCapabilityOptions,
+  layerCapabilityManager,
+} from "./capability/CapabilityManagerIndexed.ts"
+import { RootToken } from "./capability/RootToken.ts"
+import { TokenStore } from "./capability/TokenStore.ts"
+import { layerTokenStore } from "./capability/TokenStoreSql.ts"
 import { KernelConfig, type KernelSettings } from "./KernelConfig.ts"
 import { layerLifecycle, Lifecycle } from "./Lifecycle.ts"
+import { ArtifactStore } from "./log/ArtifactStore.ts"
+import { Digest } from "./log/Digest.ts"
+import { EventStore } from "./log/EventStore.ts"
+import { layerEventStore } from "./log/EventStoreSql.ts"
+import { Storage } from "./log/Storage.ts"
 import { Readiness } from "./Readiness.ts"
-import { Registry } from "./Registry.ts"
-import { Replayer } from "./Replayer.ts"
-import { layerReplayer } from "./ReplayerLive.ts"
-import { Runtime } from "./Runtime.ts"
-import { ServiceLock } from "./ServiceLock.ts"
-import { ServiceLogs } from "./ServiceLogs.ts"
-import { Storage } from "./Storage.ts"
-import { layerSupervisor } from "./Supervisor.ts"
+import { Checkpoints } from "./recovery/Checkpoints.ts"
+import { layerCheckpoints } from "./recovery/CheckpointsSql.ts"
+import { DesiredState } from "./recovery/DesiredState.ts"
+import { Replayer } from "./recovery/Replayer.ts"
+import { layerReplayer } from "./recovery/ReplayerLive.ts"
+import { Verifier, VerifierChecks } from "./recovery/Verifier.ts"
+import { layerVerifier } from "./recovery/VerifierLive.ts"
+import { Compiler } from "./services/Compiler.ts"
+import { Deployer } from "./services/Deployer.ts"
+import { layerDeployer } from "./services/DeployerLive.ts"
+import { Ingress } from "./services/Ingress.ts"
+import { layerIngress } from "./services/IngressLive.ts"
+import { Registry } from "./services/Registry.ts"
+import { Runtime } from "./services/Runtime.ts"
+import { ServiceLock } from "./services/ServiceLock.ts"
+import { ServiceLogs } from "./services/ServiceLogs.ts"
+import { layerSupervisor } from "./services/Supervisor.ts"
+import { MasterKeys } from "./vault/MasterKeys.ts"
+import { Vault } from "./vault/Vault.ts"
+import { layerVault } from "./vault/VaultSql.ts"
 
 /** Which kernel this is, and how it is set up. */
 export interface KernelOptions {
@@ -35,10 +53,21 @@ export interface KernelOptions {
 }
 
 /** What the kernel stands on. */
-export const kernelNeeds = [SqlClient, Storage, Digest, Compiler, Runtime] as const
+export const kernelNeeds = [
+  SqlClient,
+  Storage,
+  Digest,
+  Compiler,
+  Runtime,
+  RootToken,
+  MasterKeys,
+  SecureRandom,
+  Aead,
+] as const
 
 /** What the kernel provides. */
 export const kernelProvides = [
+  KernelConfig,
   EventStore,
   Deployer,
   Ingress,
@@ -47,20 +76,52 @@ export const kernelProvides = [
   Readiness,
   Lifecycle,
   DesiredState,
+  Checkpoints,
+  Verifier,
+  VerifierChecks,
+  CapabilityManager,
+  TokenStore,
+  Vault,
 ] as const
+
+/** What must be on disk before a run's last word. */
+const layerFlushes = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const lifecycle = yield* Lifecycle
+    const capabilities = yield* CapabilityManager
+    const vault = yield* Vault
+    lifecycle.onFlush("the token store", capabilities.flush)
+    lifecycle.onFlush("the vault", vault.flush)
+  }),
+)
 
 /**
  * The kernel's services. Built from the bottom up and closed from the top down: services are
- * stopped before the log gets its last word, and that is on disk before storage closes.
+ * stopped before the log gets its last word, and that is on disk before storage closes. Tokens and
+ * vault open before the run has its first word: a wrong master key refuses the start and writes
+ * nothing.
  */
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
-  Layer.mergeAll(layerDeployer, layerReplayer, layerIngress).pipe(
+  Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
+    Layer.provideMerge(layerReplayer),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
     ),
+    Layer.provideMerge(layerCheckpoints),
+    Layer.provideMerge(layerFlushes),
     Layer.provideMerge(layerLifecycle(identity)),
-    Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        layerVault,
+        layerCapabilityManager({
+          ...defaultCapabilityOptions,
+          cleanupIntervalMs: settings.tokenCleanupIntervalMs,
+        }),
+      ),
+    ),
+    Layer.provideMerge(layerTokenStore),
+    Layer.provideMerge(Layer.mergeAll(ArtifactStore.layer, Readiness.layer, VerifierChecks.layer)),
     Layer.provideMerge(layerEventStore),
     Layer.provideMerge(Layer.succeed(KernelConfig, settings)),
   )

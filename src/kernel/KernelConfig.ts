@@ -13,14 +13,23 @@ const bounded = (minimum: number, maximum: number, fallback: number) =>
 /** The settings; durations are milliseconds. */
 export const KernelSettings = Schema.Struct({
   /** How long recovery may take as a whole; what has not come back by then is reported as failed. */
-  recoveryTimeoutMs: bounded(100, 3_600_000, 120_000),
+  recoveryTimeoutMs: bounded(1, 86_400_000, 120_000),
   /** Services that recovery starts at the same time. */
-  recoveryConcurrency: bounded(1, 256, 8),
+  recoveryConcurrency: bounded(1, 1024, 8),
   /** How long the whole shutdown may take; services get the share `servicesShare` of it. */
-  shutdownTimeoutMs: bounded(100, 3_600_000, 10_000),
+  shutdownTimeoutMs: bounded(1, 3_600_000, 10_000),
   /** Services the kernel runs at most, and one tenant. */
   maxServices: bounded(1, 100_000, 2000),
   maxServicesPerTenant: bounded(1, 100_000, 500),
+  /** How often expired tokens are removed from memory and disk. */
+  tokenCleanupIntervalMs: bounded(1, 86_400_000, 3_600_000),
+  /** Events after which a checkpoint is taken: what a start folds at most, roughly. */
+  checkpointEvery: bounded(1, 10_000_000, 10_000),
+  /** Whether the verification after recovery repairs what it finds. */
+  autoFix: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))),
+  /** How often the kernel verifies itself, and how often it then reads the whole log again. */
+  verificationIntervalMs: bounded(1000, 604_800_000, 3_600_000),
+  fullVerificationIntervalMs: bounded(1000, 2_592_000_000, 86_400_000),
 })
 /** @see {@link KernelSettings} */
 export type KernelSettings = typeof KernelSettings.Type
@@ -30,6 +39,9 @@ export const servicesShare = 0.6
 
 /** The part of the shutdown's time that one flush may take. */
 export const flushShare = 0.2
+
+/** The part of the shutdown's time that the last checkpoint may take: less than a flush may. */
+export const checkpointShare = 0.1
 
 /** The kernel's settings. */
 export class KernelConfig extends Context.Service<KernelConfig, KernelSettings>()(

@@ -3,16 +3,22 @@
  * stopped and is on disk `system_shutdown_complete` (promise 9). What goes wrong on the way out is
  * collected here, so that the exit code tells the truth.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import { draft } from "../domain/Event.ts"
-import { EventStore } from "./EventStore.ts"
+import { withDeadline } from "./Deadline.ts"
 import { flushShare, KernelConfig } from "./KernelConfig.ts"
+import { EventStore } from "./log/EventStore.ts"
 import { Readiness } from "./Readiness.ts"
+
+/** What a part of the shutdown gets when there is no time left, in milliseconds. */
+const lastChanceMs = 50
 
 /** How the run before this one ended; `none` when there was none. */
 export type PreviousEnd = "none" | "clean" | "unclean"
@@ -64,13 +70,19 @@ const make = Effect.fnUntraced(function* (identity: Identity) {
       Effect.logError(`shutdown: ${problem}`),
     )
 
+  // Each part has its share; once the whole is used up, what may still be quick gets its chance.
+  const timeLeft = Effect.map(Clock.currentTimeMillis, (now) => {
+    const whole = config.shutdownTimeoutMs
+    return Math.max(lastChanceMs, Math.min(whole * flushShare, whole - (now - (shutdownAt ?? now))))
+  })
+
   const guarded = (what: string, effect: Effect.Effect<unknown, { readonly message: string }>) =>
-    Effect.interruptible(effect).pipe(
-      Effect.timeoutOrElse({
-        duration: config.shutdownTimeoutMs * flushShare,
-        orElse: () => Effect.fail({ message: "it took too long" }),
-      }),
+    Effect.flatMap(timeLeft, (milliseconds) => withDeadline(milliseconds, effect)).pipe(
+      Effect.flatMap((done) =>
+        Option.isSome(done) ? Effect.void : failed(`${what}: it took too long`),
+      ),
       Effect.catch((error) => failed(`${what}: ${error.message}`)),
+      Effect.catchCause((cause) => failed(`${what}: it broke: ${Cause.pretty(cause)}`)),
     )
 
   const shutdown = Effect.fn("Lifecycle.shutdown")(function* (reason: string) {

@@ -11,7 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-import { kindOf, mistakesOf, suggestion } from "../kernel/Mistake.ts"
+import { kindOf, mistakesOf, suggestion } from "../kernel/plugin/Mistake.ts"
 import { readIfThere } from "./AtomicFile.ts"
 import { badConfiguration } from "./Exit.ts"
 import { type Setting, type SettingKey, settingKeys, type Settings, settings } from "./Setting.ts"
@@ -27,13 +27,18 @@ export interface Surroundings {
 }
 
 /** The decoded configuration. */
-export interface Config extends Omit<Settings, "rootToken" | "masterKey" | "plugins"> {
+export interface Config extends Omit<
+  Settings,
+  "rootToken" | "masterKey" | "masterKeyPrevious" | "plugins"
+> {
   /** Absolute. */
   readonly dataDir: string
   /** `undefined`: generated into the data directory. */
   readonly rootToken: Redacted.Redacted | undefined
   /** 32 bytes in base64. `undefined`: generated into the data directory. */
   readonly masterKey: Redacted.Redacted | undefined
+  /** The master key before it, until the vault no longer needs it. */
+  readonly masterKeyPrevious: Redacted.Redacted | undefined
   readonly plugins: ReadonlyArray<{
     readonly from: string
     readonly optional: boolean
@@ -188,6 +193,7 @@ export const load = Effect.fn("Config.load")(function* (surroundings: Surroundin
     dataDir: resolve(baseOf("dataDir"), values.dataDir),
     rootToken: redact(values.rootToken, "root token"),
     masterKey: redact(values.masterKey, "master key"),
+    masterKeyPrevious: redact(values.masterKeyPrevious, "master key"),
     plugins: values.plugins.map((reference) => {
       const { config, from, optional } =
         typeof reference === "string"

@@ -6,7 +6,7 @@
  */
 import type { BigIntStats } from "node:fs"
 import * as fs from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 
 import * as Effect from "effect/Effect"
@@ -44,7 +44,7 @@ export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusa
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  EEXIST: "it is not a directory",
+  ENOENT: "it cannot be made there",
   ENOTDIR: "something above it is not a directory",
   EACCES: "this user may not write there",
   EPERM: "this user may not write there",
@@ -59,10 +59,33 @@ const unusable = (path: string, cause: unknown): DataDirectoryUnusable => {
   return new DataDirectoryUnusable({ path, reason: reasons[code ?? ""] ?? message })
 }
 
+/**
+ * Makes `path` and whatever is missing above it. Node's own recursive `mkdir` never returns where
+ * a directory cannot hold files of its own, such as `/proc`.
+ */
+const make = async (path: string): Promise<void> => {
+  try {
+    await fs.mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === "EEXIST") return
+    if (code !== "ENOENT" || dirname(path) === path) throw error
+    if (await isThere(dirname(path))) throw error
+    await make(dirname(path))
+    await fs.mkdir(path, { mode: 0o700 })
+  }
+}
+
+const isThere = async (path: string): Promise<boolean> =>
+  await fs.access(path).then(
+    () => true,
+    () => false,
+  )
+
 const prepare = Effect.fnUntraced(function* (path: string) {
   const stats: BigIntStats = yield* Effect.tryPromise({
     try: async () => {
-      await fs.mkdir(path, { recursive: true, mode: 0o700 })
+      await make(path)
       return await fs.stat(path, { bigint: true })
     },
     catch: (cause) => unusable(path, cause),

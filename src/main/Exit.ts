@@ -6,6 +6,10 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 
+import { PluginsRefused } from "../kernel/plugin/PluginError.ts"
+import { DataDirectoryHeld, DataDirectoryUnusable } from "./DataDirectory.ts"
+import { SecretFileInvalid } from "./RootTokenFile.ts"
+
 /** Exit codes. */
 export const exitCodes = {
   clean: 0,
@@ -31,15 +35,12 @@ export class ProcessFailed extends Schema.TaggedError<ProcessFailed>()("ProcessF
 export const badConfiguration = (first: string, ...rest: ReadonlyArray<string>): ProcessFailed =>
   new ProcessFailed({ code: exitCodes.configuration, lines: [first, ...rest] })
 
-/** Tags of errors that are mistakes of the configuration. */
-const configurationTags = new Set(["PluginsRefused", "SecretFileInvalid"])
-
 const codeOf = (error: unknown): number => {
   if (error instanceof ProcessFailed) return error.code
-  const tag = (error as { readonly _tag?: unknown } | null)?._tag
-  if (tag === "DataDirectoryHeld") return exitCodes.held
-  if (tag === "DataDirectoryUnusable") return exitCodes.configuration
-  return typeof tag === "string" && configurationTags.has(tag)
+  if (error instanceof DataDirectoryHeld) return exitCodes.held
+  return error instanceof DataDirectoryUnusable ||
+    error instanceof SecretFileInvalid ||
+    error instanceof PluginsRefused
     ? exitCodes.configuration
     : exitCodes.failed
 }

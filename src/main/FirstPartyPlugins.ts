@@ -9,7 +9,7 @@ import http from "../../plugins/http/index.ts"
 import sqlite from "../../plugins/sqlite/index.ts"
 import threads from "../../plugins/threads/index.ts"
 import typescript from "../../plugins/typescript/index.ts"
-import type { Plugin } from "../kernel/Plugin.ts"
+import type { Plugin } from "../kernel/plugin/Plugin.ts"
 import type { Config } from "./Config.ts"
 import { kernelPlugin } from "./KernelPlugin.ts"
 
@@ -35,6 +35,8 @@ export const firstParty: ReadonlyArray<FirstParty> = [
       shutdownTimeoutMs: config.shutdownTimeoutMs,
       maxServices: config.maxServices,
       maxServicesPerTenant: config.maxServicesPerTenant,
+      tokenCleanupIntervalMs: config.tokenCleanupIntervalMs,
+      autoFix: config.autoFix,
     }),
   },
   { plugin: http, config: ({ host, port }) => ({ host, port }) },

@@ -13,7 +13,7 @@ import { dirname, join } from "node:path"
 import { handoverVariable, stopSignals } from "./Signals.ts"
 
 /** The oldest Node that Solo runs on. */
-export const minimumMajor = 26
+const minimumMajor = 26
 
 const majorOf = (version: string): number => Number.parseInt(version, 10)
 
@@ -21,7 +21,7 @@ const majorOf = (version: string): number => Number.parseInt(version, 10)
 export const isSupported = (version: string): boolean => majorOf(version) >= minimumMajor
 
 /** The path of a Node that is new enough, found from the module `from`; `undefined` if none is. */
-export const findNode = (from: string): string | undefined => {
+const findNode = (from: string): string | undefined => {
   try {
     const manifest = createRequire(from).resolve("node/package.json")
     const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }

@@ -4,7 +4,7 @@
  */
 import { kernelNeeds, kernelProvides, layerKernel } from "../kernel/Kernel.ts"
 import { KernelSettings } from "../kernel/KernelConfig.ts"
-import { definePlugin, pluginApiVersion } from "../kernel/Plugin.ts"
+import { definePlugin, pluginApiVersion } from "../kernel/plugin/Plugin.ts"
 import { version } from "./Version.ts"
 
 /** The kernel. */

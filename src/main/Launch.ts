@@ -8,23 +8,24 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 
-import type { DesiredState } from "../kernel/DesiredState.ts"
-import { Gateway } from "../kernel/Gateway.ts"
+import type { KernelConfig } from "../kernel/KernelConfig.ts"
 import { Lifecycle } from "../kernel/Lifecycle.ts"
+import { Gateway } from "../kernel/plugin/Gateway.ts"
 import type { Readiness } from "../kernel/Readiness.ts"
-import type { Replayer } from "../kernel/Replayer.ts"
+import type { DesiredState } from "../kernel/recovery/DesiredState.ts"
+import type { Replayer } from "../kernel/recovery/Replayer.ts"
+import type { Verifier } from "../kernel/recovery/Verifier.ts"
 import { startup } from "../kernel/Startup.ts"
-import { compose } from "./Composition.ts"
+import { compose, type Parts } from "./Composition.ts"
 import { type Config, load } from "./Config.ts"
 import { hold } from "./DataDirectory.ts"
 import { ending, exitCodes, ProcessFailed } from "./Exit.ts"
-import { firstParty, runtimes } from "./FirstPartyPlugins.ts"
+import { layerGiven } from "./Given.ts"
 import * as KernelFile from "./KernelFile.ts"
 import * as Loggers from "./Loggers.ts"
-import * as NodeDigest from "./NodeDigest.ts"
-import * as RootTokenFile from "./RootTokenFile.ts"
 import { listen } from "./Signals.ts"
 
 /** Says where the gateway listens, to people and to other programs. */
@@ -33,10 +34,12 @@ const announce = Effect.fnUntraced(function* (directory: string, url: string) {
   yield* Effect.sync(() => process.stdout.write(`solo listening on ${url}\n`))
 })
 
-/** The kernel, once it is built. */
-type Running = Context.Context<DesiredState | Gateway | Lifecycle | Readiness | Replayer>
+/** What a composition with a kernel in it holds. */
+type Kernel = Context.Context<
+  DesiredState | KernelConfig | Lifecycle | Readiness | Replayer | Verifier
+>
 
-/** A run of the kernel: what is known of it from outside its scope. */
+/** A run of the kernel, as far as it is known outside its scope. */
 interface Run {
   /** Why it stops. */
   reason: string
@@ -44,44 +47,58 @@ interface Run {
   problems: () => ReadonlyArray<string>
 }
 
-/** Brings everything up in the current scope; its finalizers take everything down again. */
-const start = Effect.fnUntraced(function* (config: Config, cwd: string, run: Run) {
+/** Brings everything up in the current scope, whose finalizers take everything down again. */
+const start = Effect.fnUntraced(function* (config: Config, cwd: string, parts: Parts, run: Run) {
   const directory = yield* hold(config.dataDir)
   yield* KernelFile.remove(directory)
-  const given = yield* Layer.build(
-    Layer.mergeAll(NodeDigest.layer, RootTokenFile.layer(directory, config.rootToken)),
-  )
-  const parts = { plugins: firstParty, runtimes }
+  const given = yield* Layer.build(layerGiven(directory, config))
   const { context } = yield* compose(config, cwd, parts, given as Context.Context<never>)
-  const running = context as unknown as Running
-  run.problems = Context.get(running, Lifecycle).problems
-  yield* announce(directory, Context.get(running, Gateway).url)
-  // @effect-diagnostics-next-line strictEffectProvide:off -- this is the entry point
-  yield* Effect.provideContext(
-    startup(() => run.reason),
-    running,
-  )
+  const gateway = Context.getOrUndefined(context as Context.Context<Gateway>, Gateway)
+  if (gateway !== undefined) yield* announce(directory, gateway.url)
+  const lifecycle = Context.getOrUndefined(context as Context.Context<Lifecycle>, Lifecycle)
+  if (lifecycle !== undefined) {
+    run.problems = lifecycle.problems
+    const kernel = context as Context.Context<never> as Kernel
+    yield* Effect.provideContext(
+      startup(() => run.reason),
+      kernel,
+    )
+  }
   yield* Effect.sync(flushCompileCache)
 })
 
-interface Stop {
+interface Shutdown {
   /** Completes with the reason when the process is asked to stop. */
   readonly requested: Deferred.Deferred<string>
-  /** Called with the whole shutdown's time once it is known. */
-  readonly setTimeout: (milliseconds: number) => void
+  /** How long a whole shutdown may take; read when it begins. */
+  timeoutMs: number
 }
 
-const program = Effect.fnUntraced(function* ({ requested, setTimeout }: Stop) {
+/** From now on the process ends in time, whatever the finalizers do; `lines` say why it ends. */
+const limit = ({ timeoutMs }: Shutdown, lines: ReadonlyArray<string> = []): void => {
+  setTimeout(() => {
+    say([
+      ...lines,
+      `shutdown took longer than SOLO_SHUTDOWN_TIMEOUT_MS (${timeoutMs} ms) and was broken off`,
+    ])
+    process.exit(exitCodes.failed)
+  }, timeoutMs)
+}
+
+const program = Effect.fnUntraced(function* (shutdown: Shutdown, parts: Parts) {
   const cwd = process.cwd()
   const config = yield* load({ env: process.env, cwd })
-  setTimeout(config.shutdownTimeoutMs)
+  shutdown.timeoutMs = config.shutdownTimeoutMs
   const run: Run = { reason: "the start failed", problems: () => [] }
-  const asked = Effect.map(Deferred.await(requested), (reason) => {
+  const asked = Effect.map(Deferred.await(shutdown.requested), (reason) => {
     run.reason = reason
   })
-  yield* start(config, cwd, run).pipe(
+  yield* start(config, cwd, parts, run).pipe(
     Effect.andThen(Effect.never),
     Effect.raceFirst(asked),
+    Effect.tapCause((cause) =>
+      Effect.sync(() => limit(shutdown, ending(Exit.failCause(cause)).lines)),
+    ),
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- this is the entry point
     Effect.provide(Loggers.layer(config)),
@@ -101,37 +118,24 @@ const die = (what: string, error: unknown): void => {
   process.exit(exitCodes.failed)
 }
 
-/** Starts the kernel and ends the process when it has stopped. */
-export const launch = (): void => {
+/** Starts the kernel that `parts` make and ends the process when it has stopped. */
+export const launch = (parts: Parts): void => {
   process.on("uncaughtException", (error) => die("fatal: nothing caught this", error))
   process.on("unhandledRejection", (error) => die("fatal: nothing handled this rejection", error))
   // Whoever read our output may be gone; that must not disturb a shutdown.
   process.stdout.on("error", () => undefined)
   process.stderr.on("error", () => undefined)
-  const requested = Deferred.makeUnsafe<string>()
-  let shutdownTimeoutMs = 10_000
+  const shutdown: Shutdown = { requested: Deferred.makeUnsafe(), timeoutMs: 10_000 }
   listen({
     onStop: (reason) => {
-      Deferred.doneUnsafe(requested, Effect.succeed(reason))
-      setTimeout(() => {
-        say([
-          `shutdown took longer than SOLO_SHUTDOWN_TIMEOUT_MS (${shutdownTimeoutMs} ms) and was broken off`,
-        ])
-        process.exit(exitCodes.failed)
-      }, shutdownTimeoutMs)
+      Deferred.doneUnsafe(shutdown.requested, Effect.succeed(reason))
+      limit(shutdown)
     },
     onExit: (code) => process.exit(code),
   })
   // A fiber that only waits does not keep the process alive.
   setInterval(() => undefined, 2 ** 31 - 1)
-  const fiber = Effect.runFork(
-    program({
-      requested,
-      setTimeout: (milliseconds) => {
-        shutdownTimeoutMs = milliseconds
-      },
-    }),
-  )
+  const fiber = Effect.runFork(program(shutdown, parts))
   fiber.addObserver((exit) => {
     const { code, lines } = ending(exit)
     say(lines)

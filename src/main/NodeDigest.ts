@@ -5,7 +5,7 @@ import { hash } from "node:crypto"
 
 import * as Layer from "effect/Layer"
 
-import { Digest } from "../kernel/Digest.ts"
+import { Digest } from "../kernel/log/Digest.ts"
 
 /** Provides {@link Digest}. */
 export const layer = Layer.succeed(Digest, { sha256: (text) => hash("sha256", text) })

@@ -1,8 +1,9 @@
-import { stat } from "node:fs/promises"
 /**
  * Gets other people's plugins from a path or a package name, and checks that what it got is a
  * plugin. Decoding their configuration and starting them is `PluginGraph`'s business.
  */
+import { execFile } from "node:child_process"
+import { stat } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { isAbsolute, join, resolve } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -13,10 +14,13 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-import { mistakesOf, kindOf } from "../kernel/Mistake.ts"
-import { type Plugin, pluginApiVersion, type ServiceKey } from "../kernel/Plugin.ts"
-import { ApiVersionMismatch, PluginLoadFailed } from "../kernel/PluginError.ts"
+import { mistakesOf, kindOf } from "../kernel/plugin/Mistake.ts"
+import { type Plugin, pluginApiVersion, type ServiceKey } from "../kernel/plugin/Plugin.ts"
+import { ApiVersionMismatch, PluginLoadFailed } from "../kernel/plugin/PluginError.ts"
 import { shareModules } from "./SharedModules.ts"
+
+/** How long to look for the place of a syntax error. */
+const checkTimeoutMs = 5000
 
 const Key = Schema.declare((value): value is ServiceKey => Context.isKey(value), {
   expected: "a service key",
@@ -77,20 +81,24 @@ const locate = Effect.fnUntraced(function* (from: string, base: string, cwd: str
   })
 })
 
-const firstLine = (cause: unknown): string => {
-  const { code, message, name, stack } = Predicate.isObject(cause)
-    ? (cause as Partial<NodeJS.ErrnoException>)
-    : {}
+/** `file:line` of a syntax error, which the error itself does not tell: Node's own check does. */
+const placeOf = (url: string): Promise<string> =>
+  new Promise((resolve) => {
+    const file = fileURLToPath(url)
+    execFile(process.execPath, ["--check", file], { timeout: checkTimeoutMs }, (_, _out, error) => {
+      const place = error.split("\n").find((line) => line.startsWith(`${file}:`))
+      resolve(place === undefined ? "" : ` (${place.trim()})`)
+    })
+  })
+
+const reasonOf = async (cause: unknown, url: string): Promise<string> => {
+  if (!(cause instanceof Error)) return String(cause)
+  const { code } = cause as NodeJS.ErrnoException
   if (code === "ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING") {
     return "packages must come as JavaScript; Node strips no types below node_modules"
   }
-  // For a syntax error the stack begins with file and line; the message alone lacks them.
-  const place = name === "SyntaxError" ? stack?.split("\n")[0] : undefined
-  const text =
-    message === undefined
-      ? String(cause)
-      : (message.split("\n").find((line) => line.trim() !== "") ?? name)
-  return place?.startsWith("file:") ? `${text} (${place})` : String(text)
+  const line = cause.message.split("\n").find((text) => text.trim() !== "") ?? cause.name
+  return cause instanceof SyntaxError ? `${line.trim()}${await placeOf(url)}` : line.trim()
 }
 
 const pluginIn = (module: Readonly<Record<string, unknown>>): unknown => {
@@ -145,7 +153,14 @@ export const load = Effect.fn("PluginLoader.load")(function* (
   shareModules()
   const module = yield* Effect.tryPromise({
     try: () => import(/* @vite-ignore */ url) as Promise<Readonly<Record<string, unknown>>>,
-    catch: (cause) => failed(from, `does not load: ${firstLine(cause)}`),
-  })
+    catch: (cause) => ({ cause }),
+  }).pipe(
+    Effect.catch(({ cause }) =>
+      Effect.flatMap(
+        Effect.promise(() => reasonOf(cause, url)),
+        (reason) => Effect.fail(failed(from, `does not load: ${reason}`)),
+      ),
+    ),
+  )
   return yield* check(from, pluginIn(module))
 })

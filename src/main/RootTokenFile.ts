@@ -10,8 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 
-import { RootToken } from "../kernel/RootToken.ts"
+import { RootToken, RootTokenKept } from "../kernel/capability/RootToken.ts"
 import { readIfThere, writeAtomically } from "./AtomicFile.ts"
 
 /** Random bytes in a generated token; base64url makes 43 characters of them. */
@@ -67,15 +68,45 @@ export const readOrGenerate = Effect.fn("RootTokenFile.readOrGenerate")(function
 
 const digest = (text: string) => createHash("sha256").update(text).digest()
 
+const fixed = new RootTokenKept({
+  reason: "fixed",
+  message: "the root token was given as SOLO_ROOT_TOKEN; change it there and start again",
+})
+
+/** Writes a new token in place of the one in the file. */
+const replace = (path: string) => {
+  const token = randomBytes(tokenBytes).toString("base64url")
+  return Effect.as(
+    Effect.tryPromise({
+      try: () => writeAtomically(path, `${token}\n`),
+      catch: (cause) =>
+        new RootTokenKept({
+          reason: "storage",
+          message: `the new root token could not be written: ${(cause as Error).message}`,
+        }),
+    }),
+    Redacted.make(token, { label: "root token" }),
+  )
+}
+
 /** Provides {@link RootToken}: the configured token, or the one in the data directory. */
 export const layer = (directory: string, configured: Redacted.Redacted | undefined) =>
   Layer.effect(
     RootToken,
     Effect.gen(function* () {
-      const token = configured ?? (yield* readOrGenerate(directory))
-      const expected = digest(Redacted.value(token))
+      const oneAtATime = yield* Semaphore.make(1)
+      let expected = digest(Redacted.value(configured ?? (yield* readOrGenerate(directory))))
+      const rotated = Effect.tap(replace(join(directory, "root-token")), (token) =>
+        Effect.sync(() => {
+          expected = digest(Redacted.value(token))
+        }),
+      )
       return RootToken.of({
         verify: (presented) => timingSafeEqual(digest(Redacted.value(presented)), expected),
+        rotate:
+          configured === undefined
+            ? oneAtATime.withPermit(Effect.uninterruptible(rotated))
+            : Effect.fail(fixed),
       })
     }),
   )

@@ -106,6 +106,7 @@ export const settings = {
     tokenPattern.test(text),
   ),
   masterKey: secret("SOLO_MASTER_KEY", "32 bytes in base64", isKey),
+  masterKeyPrevious: secret("SOLO_MASTER_KEY_PREVIOUS", "32 bytes in base64", isKey),
   runtime: {
     ...text("SOLO_RUNTIME", "the name of a runtime driver", /^[a-z0-9-]{1,64}$/, ""),
     fallback: undefined as string | undefined,
@@ -122,8 +123,8 @@ export const settings = {
   } satisfies Setting<boolean>,
   shutdownTimeoutMs: integer("SOLO_SHUTDOWN_TIMEOUT_MS", 1, hour, 10_000),
   tokenCleanupIntervalMs: integer("SOLO_TOKEN_CLEANUP_INTERVAL_MS", 1, 24 * hour, hour),
-  maxServices: integer("SOLO_MAX_SERVICES", 1, 100_000, 1000),
-  maxServicesPerTenant: integer("SOLO_MAX_SERVICES_PER_TENANT", 1, 100_000, 100),
+  maxServices: integer("SOLO_MAX_SERVICES", 1, 100_000, 2000),
+  maxServicesPerTenant: integer("SOLO_MAX_SERVICES_PER_TENANT", 1, 100_000, 500),
   logLevel: choice(
     "SOLO_LOG_LEVEL",
     ["trace", "debug", "info", "warn", "error", "fatal", "none"],

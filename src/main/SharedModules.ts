@@ -14,6 +14,8 @@ const surface = ["../index.js", "../index.ts"]
 const isShared = (specifier: string): boolean =>
   /^(?:effect|@effect\/platform-node(?:-shared)?)(?:\/|$)/.test(specifier)
 
+const formatOf = (url: string): string => (url.endsWith(".ts") ? "module-typescript" : "module")
+
 let isRegistered = false
 
 /** Installs the rule for all modules loaded from now on, once. */
@@ -22,13 +24,11 @@ export const shareModules = (): void => {
   isRegistered = true
   registerHooks({
     resolve: (specifier, context, nextResolve) => {
-      if (specifier === "solo")
-        return { url: surface, shortCircuit: true, format: formatOf(surface) }
-      return isShared(specifier)
-        ? nextResolve(specifier, { ...context, parentURL: import.meta.url })
-        : nextResolve(specifier, context)
+      // What this file itself resolves below comes through here too.
+      if (context.parentURL === import.meta.url) return nextResolve(specifier, context)
+      if (specifier !== "solo" && !isShared(specifier)) return nextResolve(specifier, context)
+      const url = specifier === "solo" ? surface : import.meta.resolve(specifier)
+      return { url, shortCircuit: true, format: formatOf(url) }
     },
   })
 }
-
-const formatOf = (url: string): string => (url.endsWith(".ts") ? "module-typescript" : "module")

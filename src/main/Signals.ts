@@ -5,7 +5,7 @@
  */
 
 /** Signals that ask the kernel to stop, and the exit code when one of them ends it at once. */
-export const exitCodeBySignal = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+const exitCodeBySignal = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
 /** A signal that asks the kernel to stop. */
 export type StopSignal = keyof typeof exitCodeBySignal

@@ -14,9 +14,9 @@ import * as Layer from "effect/Layer"
 
 import { layerSqlite } from "../../plugins/sqlite/index.ts"
 import { draft } from "../../src/domain/Event.ts"
-import { Digest } from "../../src/kernel/Digest.ts"
-import { EventStore } from "../../src/kernel/EventStore.ts"
-import { layerEventStore } from "../../src/kernel/EventStoreSql.ts"
+import { Digest } from "../../src/kernel/log/Digest.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
+import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
 import { type Measurement, timed } from "./Measurement.ts"
 
 const reason = "x".repeat(200)

@@ -1,54 +1,29 @@
-import { createHash } from "node:crypto"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-
-import { assert, it } from "@effect/vitest"
+/**
+ * The event store on SQLite: the contract, then what only a real file can do to it. Real full
+ * disks, real locks, real read-only files: each a typed error that leaves log and memory as they
+ * were, and no trace once its cause is gone (promises 1, 5).
+ */
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 
 import { layerSqlite } from "../../plugins/sqlite/index.ts"
-import { draft } from "../../src/domain/Event.ts"
-import { Digest } from "../../src/kernel/Digest.ts"
-import { EventStore } from "../../src/kernel/EventStore.ts"
-import { layerEventStore } from "../../src/kernel/EventStoreSql.ts"
+import { ArtifactStore } from "../../src/kernel/log/ArtifactStore.ts"
+import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
+import { contractEventStore } from "../contract/EventStore.ts"
+import { makeDisk } from "./harness/Disk.ts"
+import { layerDigest } from "./harness/Machine.ts"
 
-const layer = layerEventStore.pipe(
-  Layer.provide(
-    Layer.mergeAll(
-      layerSqlite({
-        filename: join(mkdtempSync(join(tmpdir(), "solo-")), "solo.db"),
-        busyTimeoutMs: 10,
-      }),
-      Layer.succeed(Digest, { sha256: (t) => createHash("sha256").update(t).digest("hex") }),
-    ),
-  ),
-)
-it.live("smoke", () =>
-  Effect.gen(function* () {
-    const store = yield* EventStore
-    const sub = yield* store
-      .subscribe()
-      .pipe(Stream.take(2050), Stream.runCollect, Effect.forkChild)
-    for (let i = 0; i < 50; i++)
-      yield* store.emit(draft("system_shutdown_started", { reason: "x" + i }))
-    yield* Effect.all(
-      Array.from({ length: 2000 }, (_, i) =>
-        store.emit(draft("system_shutdown_started", { reason: "y" + i })),
+const layerStore = (filename: () => string) =>
+  Layer.unwrap(
+    Effect.sync(() =>
+      Layer.mergeAll(layerEventStore, ArtifactStore.layer).pipe(
+        Layer.provideMerge(layerSqlite({ filename: filename(), busyTimeoutMs: 0 })),
+        Layer.provideMerge(layerDigest),
       ),
-      { concurrency: "unbounded" },
-    )
-    for (let i = 0; i < 200; i++)
-      yield* store.emit(draft("system_shutdown_started", { reason: "z" + i }))
-    const got = yield* Fiber.join(sub)
-    assert.deepStrictEqual(
-      Array.from(got, (e) => e.id),
-      Array.from({ length: 2050 }, (_, i) => i + 1),
-    )
-    assert.strictEqual((yield* store.stream().pipe(Stream.runCollect)).length, 2250)
-    assert.strictEqual((yield* store.filter({ sinceId: 100, limit: 7 })).length, 7)
-    yield* store.flush
-  }).pipe(Effect.provide(layer)),
+    ),
+  )
+
+contractEventStore(
+  "a file",
+  layerStore(() => makeDisk().database),
 )

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 
-import { definePlugin, pluginApiVersion, type ServiceKey } from "../../src/kernel/Plugin.ts"
+import { definePlugin, pluginApiVersion, type ServiceKey } from "../../src/kernel/plugin/Plugin.ts"
 
 describe("Plugin", () => {
   class Need extends Context.Service<Need, { readonly n: number }>()(

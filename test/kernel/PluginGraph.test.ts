@@ -7,8 +7,8 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 
-import { definePlugin, type Plugin, pluginApiVersion } from "../../src/kernel/Plugin.ts"
-import { build } from "../../src/kernel/PluginGraph.ts"
+import { definePlugin, type Plugin, pluginApiVersion } from "../../src/kernel/plugin/Plugin.ts"
+import { build } from "../../src/kernel/plugin/PluginGraph.ts"
 import { entry, key, plugin } from "./Plugins.ts"
 
 describe("build", () => {

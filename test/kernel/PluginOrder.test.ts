@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 
-import { pluginApiVersion } from "../../src/kernel/Plugin.ts"
-import { arrange } from "../../src/kernel/PluginOrder.ts"
+import { pluginApiVersion } from "../../src/kernel/plugin/Plugin.ts"
+import { arrange } from "../../src/kernel/plugin/PluginOrder.ts"
 import { entry, key, namesOf, plugin } from "./Plugins.ts"
 
 describe("arrange", () => {

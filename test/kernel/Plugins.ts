@@ -6,8 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 
-import { type Plugin, pluginApiVersion } from "../../src/kernel/Plugin.ts"
-import type { PluginEntry } from "../../src/kernel/PluginOrder.ts"
+import { type Plugin, pluginApiVersion } from "../../src/kernel/plugin/Plugin.ts"
+import type { PluginEntry } from "../../src/kernel/plugin/PluginOrder.ts"
 
 export const key = (name: string) => Context.Service<string, string>(name)
 

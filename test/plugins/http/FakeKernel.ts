@@ -229,7 +229,10 @@ export const makeFakeKernel = () => {
     Layer.succeed(Readiness, Readiness.of(phase)),
     Layer.succeed(
       RootToken,
-      RootToken.of({ verify: (presented) => Redacted.value(presented) === rootToken }),
+      RootToken.of({
+        verify: (presented) => Redacted.value(presented) === rootToken,
+        rotate: Effect.die("not in this fake"),
+      }),
     ),
     Layer.succeed(
       ServiceLogs,

@@ -30,7 +30,7 @@ export const startGateway = async (settings: Record<string, unknown> = {}) => {
   const kernel = makeFakeKernel()
   const logged: Array<string> = []
   const config = await Effect.runPromise(
-    Schema.decodeUnknownEffect(plugin.config)({ port: 0, ...settings }),
+    Schema.decodeEffect(plugin.config)({ port: 0, ...settings }),
   )
   const scope = Scope.makeUnsafe()
   const layer = plugin.layer(config as never) as Layer.Layer<Gateway, unknown>

@@ -1,0 +1,17 @@
+/**
+ * The port to SHA-256. It is synchronous, unlike `effect/crypto/Digest`, because the log's chain
+ * is hashed once per event inside the one writer, where a trip to a thread pool per link would
+ * cost more than the hash.
+ */
+import * as Context from "effect/Context"
+
+import type { Sha256Hex } from "../../domain/HashChain.ts"
+
+/** SHA-256 of texts and bytes. */
+export class Digest extends Context.Service<
+  Digest,
+  {
+    /** SHA-256 of a UTF-8 text, as lowercase hex. */
+    readonly sha256: Sha256Hex
+  }
+>()("solo/kernel/Digest") {}

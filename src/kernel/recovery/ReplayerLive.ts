@@ -1,0 +1,264 @@
+/**
+ * Recovery at work. Each service is brought back on its own, under its lock and within its own
+ * time: one that fails, hangs or is missing costs only itself (promise 4).
+ */
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+
+import { draft, type EventDraft } from "../../domain/Event.ts"
+import type { RecoveryOutcome, RecoveryReport } from "../../domain/RecoveryReport.ts"
+import { type Deployed, factOf, shouldRun } from "../../domain/State.ts"
+import { KernelConfig } from "../KernelConfig.ts"
+import { ArtifactStore } from "../log/ArtifactStore.ts"
+import { EventStore } from "../log/EventStore.ts"
+import { Readiness } from "../Readiness.ts"
+import { Compiler } from "../services/Compiler.ts"
+import { type Child, makeChild, Registry } from "../services/Registry.ts"
+import { ServiceLock } from "../services/ServiceLock.ts"
+import { Supervisor } from "../services/Supervisor.ts"
+import { DesiredState } from "./DesiredState.ts"
+import { Replayer } from "./Replayer.ts"
+
+type Attempt = Pick<RecoveryOutcome, "outcome" | "reason">
+
+const recovered: Attempt = { outcome: "recovered", reason: null }
+const skipped = (reason: string): Attempt => ({ outcome: "skipped", reason })
+const failed = (reason: string): Attempt => ({ outcome: "failed", reason })
+
+/** Id of the `recovery_started` event, or `null` when it could not be logged. */
+type Cause = number | null
+
+const outOfTime = "recovery ran out of time"
+
+type Outcomes = Map<Deployed, RecoveryOutcome>
+
+const count = (outcomes: Outcomes, outcome: RecoveryOutcome["outcome"]): number =>
+  [...outcomes.values()].filter((service) => service.outcome === outcome).length
+
+const outcomeOf = (fact: Deployed, attempt: Attempt, durationMs: number): RecoveryOutcome => ({
+  ...fact.name,
+  revision: fact.revision,
+  ...attempt,
+  durationMs,
+})
+
+const isUp = (child: Child | undefined) =>
+  child?.status === "running" || child?.status === "restarting"
+
+const fail = (child: Child, reason: string): Attempt => {
+  child.status = "failed"
+  child.lastError = reason
+  return failed(reason)
+}
+
+/** Starts what compiled. From a successful start on, nothing may come before its supervision. */
+const bringUp = Effect.fnUntraced(function* (child: Child, code: string) {
+  const supervisor = yield* Supervisor
+  return yield* Effect.uninterruptible(
+    supervisor.start(child, code).pipe(
+      Effect.onInterrupt(() => Effect.sync(() => fail(child, outOfTime))),
+      Effect.andThen(supervisor.watch(child, code)),
+      Effect.as(recovered),
+      // It compiles and was running before: that it does not start now may pass, so its restart
+      // policy takes over.
+      Effect.catch(({ message }) =>
+        supervisor
+          .watch(child, code, { _tag: "Crashed", reason: message })
+          .pipe(Effect.as(fail(child, message))),
+      ),
+    ),
+  )
+})
+
+/** Why `fact` needs no recovery any more, if something newer has been logged. */
+const overtaken = Effect.fnUntraced(function* (fact: Deployed) {
+  const latest = factOf(yield* (yield* DesiredState).get, fact.name)
+  if (latest?._tag !== "Deployed") return skipped("it was killed meanwhile")
+  if (latest.eventId !== fact.eventId) return skipped("a newer deployment took its place")
+  return undefined
+})
+
+const attemptLocked = Effect.fnUntraced(function* (fact: Deployed) {
+  const artifacts = yield* ArtifactStore
+  const compiler = yield* Compiler
+  const registry = yield* Registry
+  const late = yield* overtaken(fact)
+  const previous = registry.get(fact.name)
+  if (late !== undefined) {
+    // Under the lock nobody starts it: what still says so is a place kept for what is gone.
+    if (previous?.status === "starting") registry.remove(previous)
+    return late
+  }
+  if (isUp(previous)) return skipped("it runs already")
+  if (previous?.status === "stopped") return skipped("it ended on its own")
+  if (previous !== undefined) yield* (yield* Supervisor).stop(previous, { force: true })
+  const child = makeChild(fact)
+  registry.put(child)
+  const code = yield* artifacts.load(fact.spec.artifact).pipe(
+    Effect.flatMap((source) => compiler.compile(source, fact.spec.format)),
+    Effect.result,
+  )
+  if (code._tag === "Failure") return fail(child, code.failure.message)
+  return yield* bringUp(child, code.success)
+})
+
+/** Logs what it can: a log that takes nothing, as on a full disk, must not hinder recovery. */
+const emit = Effect.fnUntraced(function* (event: EventDraft) {
+  const store = yield* EventStore
+  return yield* store.emit(event).pipe(
+    Effect.map((logged): Cause => logged.id),
+    Effect.catch((error) =>
+      Effect.as(Effect.logWarning(`could not log ${event.type}`, error.message), null),
+    ),
+  )
+})
+
+const note = (cause: Cause, { name, revision }: Deployed, { outcome, reason }: Attempt) => {
+  const origin = { ...name, causationId: cause }
+  switch (outcome) {
+    case "skipped":
+      return Effect.void
+    case "recovered":
+      return emit(draft("service_recovered", { revision }, origin))
+    case "failed":
+      return emit(draft("service_recovery_failed", { revision, reason: reason ?? "" }, origin))
+  }
+}
+
+const broken = Effect.fnUntraced(function* (fact: Deployed, defect: unknown) {
+  const reason = "recovery broke; see the kernel's log"
+  yield* Effect.logError("recovery of a service broke", defect)
+  const child = (yield* Registry).get(fact.name)
+  return child === undefined || isUp(child) ? failed(reason) : fail(child, reason)
+})
+
+/** Brings one service back. What came of it is kept before it is logged: the log may take long. */
+const attempt = Effect.fnUntraced(function* (cause: Cause, fact: Deployed, outcomes: Outcomes) {
+  const locks = yield* ServiceLock
+  const [took, result] = yield* attemptLocked(fact).pipe(
+    locks.hold(fact.name),
+    Effect.catchDefect((defect) => broken(fact, defect)),
+    Effect.timed,
+  )
+  outcomes.set(fact, outcomeOf(fact, result, Math.round(Duration.toMillis(took))))
+  if (result.outcome === "failed") {
+    yield* Effect.logWarning("could not recover a service").pipe(
+      Effect.annotateLogs({ ...fact.name, reason: result.reason }),
+    )
+  }
+  yield* note(cause, fact, result)
+})
+
+/** What the time limit of the whole recovery left over: it may have come back just so. */
+const leave = Effect.fnUntraced(function* (cause: Cause, fact: Deployed) {
+  const { recoveryTimeoutMs } = yield* KernelConfig
+  const registry = yield* Registry
+  const late = yield* overtaken(fact)
+  const child = registry.get(fact.name)
+  const own = child?.revision === fact.revision ? child : undefined
+  if (late !== undefined && own?.status === "starting") registry.remove(own)
+  const result = late ?? (own?.status === "running" ? recovered : failed(outOfTime))
+  if (result.outcome === "failed" && own !== undefined && !isUp(own)) fail(own, outOfTime)
+  yield* note(cause, fact, result)
+  return outcomeOf(fact, result, recoveryTimeoutMs)
+})
+
+/** Shows progress while the kernel is not ready yet; a later replay shows none. */
+const progress = Effect.fnUntraced(function* (outcomes: Outcomes, total: number) {
+  const readiness = yield* Readiness
+  yield* SubscriptionRef.update(readiness, (phase) =>
+    phase.status === "recovering"
+      ? {
+          status: "recovering" as const,
+          recovered: count(outcomes, "recovered"),
+          failed: count(outcomes, "failed"),
+          total,
+        }
+      : phase,
+  )
+})
+
+const recoverAll = Effect.fnUntraced(function* (cause: Cause, facts: ReadonlyArray<Deployed>) {
+  const { recoveryConcurrency, recoveryTimeoutMs } = yield* KernelConfig
+  const registry = yield* Registry
+  const outcomes: Outcomes = new Map()
+  // Shown as starting from the outset: a request to one of them meets 503, not 404.
+  const state = yield* (yield* DesiredState).get
+  for (const fact of facts) {
+    const here = registry.get(fact.name) !== undefined
+    if (!here && factOf(state, fact.name)?._tag === "Deployed") registry.put(makeChild(fact))
+  }
+  yield* progress(outcomes, facts.length)
+  const whole = yield* Effect.forEach(
+    facts,
+    (fact) => Effect.andThen(attempt(cause, fact, outcomes), progress(outcomes, facts.length)),
+    { concurrency: recoveryConcurrency, discard: true },
+  ).pipe(Effect.timeoutOption(recoveryTimeoutMs))
+  for (const fact of facts) {
+    if (!outcomes.has(fact)) outcomes.set(fact, yield* leave(cause, fact))
+  }
+  return { outcomes, timedOut: Option.isNone(whole) }
+})
+
+const replay = Effect.gen(function* () {
+  const desired = yield* DesiredState
+  const store = yield* EventStore
+  const facts = shouldRun(yield* desired.get)
+  const startedAt = DateTime.formatIso(yield* DateTime.now)
+  const cause = yield* emit(draft("recovery_started", { services: facts.length }))
+  const [took, { outcomes, timedOut }] = yield* Effect.timed(recoverAll(cause, facts))
+  const figures = {
+    recovered: count(outcomes, "recovered"),
+    skipped: count(outcomes, "skipped"),
+    failed: count(outcomes, "failed"),
+    durationMs: Math.round(Duration.toMillis(took)),
+    timedOut,
+  }
+  yield* emit(draft("recovery_completed", figures, { causationId: cause }))
+  const report: RecoveryReport = {
+    recoveryId: cause,
+    startedAt,
+    ...figures,
+    eventsReplayed: yield* desired.folded,
+    eventsUnreadable: yield* store.unreadable,
+    count: facts.length,
+    services: [...outcomes.values()],
+  }
+  yield* Effect.logInfo("recovery completed").pipe(
+    Effect.annotateLogs({ ...figures, events: report.eventsReplayed }),
+  )
+  return report
+})
+
+const make = Effect.gen(function* () {
+  const context = yield* Effect.context<
+    | ArtifactStore
+    | Compiler
+    | DesiredState
+    | EventStore
+    | KernelConfig
+    | Readiness
+    | Registry
+    | ServiceLock
+    | Supervisor
+  >()
+  const oneAtATime = yield* Semaphore.make(1)
+  let last = Option.none<RecoveryReport>()
+  return Replayer.of({
+    replayDeployments: replay.pipe(
+      Effect.tap((report) => Effect.sync(() => (last = Option.some(report)))),
+      oneAtATime.withPermit,
+      Effect.provideContext(context),
+      Effect.withSpan("Replayer.replayDeployments"),
+    ),
+    recoveryReport: Effect.sync(() => last),
+  })
+})
+
+/** The replayer. */
+export const layerReplayer = Layer.effect(Replayer, make)

@@ -1,0 +1,158 @@
+/**
+ * The port to whatever isolates and runs services. A driver plugin provides it; its contract suite
+ * is `test/contract/Runtime.ts`. It owns single instances: when to start one, how long to wait and
+ * when to try again is the supervisor's business.
+ *
+ * Every timeout is enforced by the kernel through interruption, so a driver must stay responsive
+ * to it whatever the service does: a service that never yields is killed, not waited for.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+
+import type { ServiceName } from "../../domain/Identifier.ts"
+import type { ServiceLimits } from "../../domain/ServiceSpec.ts"
+
+/** The service's `start` (or the evaluation of its module) failed; nothing is left running. */
+export class StartFailed extends Schema.TaggedError<StartFailed>()("StartFailed", {
+  /** What the service threw, for its author. At most 4 KiB. */
+  message: Schema.String,
+}) {}
+
+/** The service threw, broke off its response, or answered with something that is no response. */
+export class ServiceThrew extends Schema.TaggedError<ServiceThrew>()("ServiceThrew", {
+  message: Schema.String,
+}) {}
+
+/** No instance is there to answer. */
+export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
+  message: Schema.String,
+}) {}
+
+/** The instance answers as many requests as it may at once. */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
+  message: Schema.String,
+}) {}
+
+/** Why an instance did not answer a request. */
+export type RequestError = ServiceThrew | NotRunning | Overloaded
+
+/** A limit that an instance was ended for. */
+export interface Violation {
+  /** The limit's name, such as `heapMb` or `stallMs`. */
+  readonly limit: string
+  /** The limit itself, in the unit its name says. */
+  readonly value: number
+}
+
+/** The instance was running and ended without having been asked to. */
+export interface Crashed {
+  readonly _tag: "Crashed"
+  readonly reason: string
+  /** The limit it broke, if that is why it ended; the reason names it too. */
+  readonly violation?: Violation
+}
+
+/** The instance ended because `stop` or `kill` asked it to, or its scope closed. */
+export interface Stopped {
+  readonly _tag: "Stopped"
+}
+
+/** How an instance ended. */
+export type InstanceExit = Crashed | Stopped
+
+/** A request on its way into a service. */
+export interface ServiceRequest {
+  readonly method: string
+  /** Absolute URL as the service sees it; path and query are those after the service id. */
+  readonly url: string
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** The body, or `null` when there is none. Pulled only as fast as the service reads. */
+  readonly body: Stream.Stream<Uint8Array, unknown> | null
+}
+
+/** A response on its way out of a service. */
+export interface ServiceResponse {
+  /** 200 to 599. */
+  readonly status: number
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** The body, or `null` when there is none. The service produces only as fast as it is pulled. */
+  readonly body: Stream.Stream<Uint8Array, ServiceThrew> | null
+}
+
+/** Levels of a service's own log. */
+export type ServiceLogLevel = "debug" | "info" | "warn" | "error"
+
+/** One line of a service's log: `ctx.log`, `console`, or captured output. At most 8 KiB. */
+export interface ServiceLogLine {
+  /** ISO 8601, UTC, milliseconds. */
+  readonly time: string
+  readonly level: ServiceLogLevel
+  readonly message: string
+}
+
+/** What an instance uses. Real figures, cheap to ask for. */
+export interface InstanceStats {
+  readonly memoryBytes: number
+  readonly cpuMs: number
+  readonly inFlight: number
+}
+
+/** Everything a driver needs to start a service. */
+export interface Program {
+  readonly name: ServiceName
+  readonly revision: number
+  /** The compiled source: one ECMAScript module without imports. */
+  readonly code: string
+  readonly limits: ServiceLimits
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** One running service. It lives as long as the scope it was started in. */
+export interface Instance {
+  /**
+   * Hands a request to the service's `fetch`. Succeeds when the response begins. Closing the scope
+   * or interrupting aborts the request inside the service (`request.signal`).
+   */
+  readonly request: (
+    request: ServiceRequest,
+  ) => Effect.Effect<ServiceResponse, RequestError, Scope.Scope>
+  /** Lets requests in flight end, runs the service's `stop`, ends the instance. Idempotent. */
+  readonly stop: Effect.Effect<void>
+  /** Ends the instance at once, whatever it does. Idempotent. */
+  readonly kill: Effect.Effect<void>
+  readonly stats: Effect.Effect<InstanceStats>
+  /** The log from the start of the instance: what the driver still holds (bounded), then live. */
+  readonly logs: Stream.Stream<ServiceLogLine>
+  /** Completes once, when the instance has ended and all it used is released. */
+  readonly exit: Effect.Effect<InstanceExit>
+}
+
+/** One of the walls between a service and everything else. */
+export interface Wall {
+  readonly name: string
+  /** Whether it was found to hold when the driver started. */
+  readonly stands: boolean
+  /** What it keeps out, or why it does not stand, in one sentence for people. */
+  readonly detail: string
+}
+
+/** A runtime driver. */
+export class Runtime extends Context.Service<
+  Runtime,
+  {
+    /** The driver's name, as `SOLO_RUNTIME` selects it. */
+    readonly driver: string
+    /** What separates services from the kernel and from each other, in one sentence for people. */
+    readonly isolation: string
+    /** The walls the driver can build, the outermost first. */
+    readonly walls: ReadonlyArray<Wall>
+    /**
+     * Evaluates `program` in isolation and runs its `start`; succeeds when it can take requests.
+     * Interruption, failure and the end of the scope leave nothing behind.
+     */
+    readonly start: (program: Program) => Effect.Effect<Instance, StartFailed, Scope.Scope>
+  }
+>()("solo/kernel/Runtime") {}

@@ -1,0 +1,158 @@
+/**
+ * Keeps the vault's master keys: in the file `master-key` of the data directory, newest first, one
+ * per line in base64, or fixed, as the environment gave them. It owns the file and its safety: it
+ * is replaced whole or not at all, and only its owner can read it.
+ */
+import { randomBytes } from "node:crypto"
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
+import { dirname, join } from "node:path"
+
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+import {
+  type MasterKey,
+  masterKeyBytes,
+  MasterKeys,
+  MasterKeysKept,
+} from "../kernel/vault/MasterKeys.ts"
+
+/** The master key cannot be used as it is. */
+export class BadMasterKey extends Schema.TaggedError<BadMasterKey>()("BadMasterKey", {
+  /** Where it comes from: a path, or the name of a variable. */
+  source: Schema.String,
+  message: Schema.String,
+}) {}
+
+/** Name of the file in the data directory. */
+const masterKeyFile = "master-key"
+
+const label = { label: "master key" }
+
+/** Reads a key: 32 bytes in base64. The message never shows any of it. */
+export const parseMasterKey = (
+  text: string,
+  source: string,
+): Effect.Effect<MasterKey, BadMasterKey> =>
+  Effect.suspend(() => {
+    const bytes = Buffer.from(text.trim(), "base64")
+    const complete = bytes.length === masterKeyBytes && bytes.toString("base64") === text.trim()
+    return complete
+      ? Effect.succeed(Redacted.make<Uint8Array>(new Uint8Array(bytes), label))
+      : Effect.fail(
+          new BadMasterKey({
+            source,
+            message: `${source}: expected 32 bytes in base64 (44 characters)`,
+          }),
+        )
+  })
+
+const sync = (path: string) => {
+  const descriptor = openSync(path, "r")
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** Replaces the file: after a crash at any moment it holds either all keys of before or all of now. */
+const write = (path: string, keys: ReadonlyArray<MasterKey>): void => {
+  const temporary = `${path}.new`
+  const descriptor = openSync(temporary, "w", 0o600)
+  try {
+    const lines = keys.map((key) => `${Buffer.from(Redacted.value(key)).toString("base64")}\n`)
+    writeSync(descriptor, lines.join(""))
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+  renameSync(temporary, path)
+  sync(dirname(path))
+}
+
+const attempt = (path: string, keys: ReadonlyArray<MasterKey>) =>
+  Effect.try({
+    try: () => write(path, keys),
+    catch: (cause) =>
+      new MasterKeysKept({
+        reason: "storage",
+        message: `${path} could not be written: ${cause instanceof Error ? cause.message : "unknown"}`,
+      }),
+  })
+
+const generate = Effect.sync((): MasterKey =>
+  Redacted.make<Uint8Array>(new Uint8Array(randomBytes(masterKeyBytes)), label),
+)
+
+const isMissing = (cause: unknown): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === "ENOENT"
+
+const read = Effect.fnUntraced(function* (path: string) {
+  const text = yield* Effect.try({
+    try: () => {
+      try {
+        return readFileSync(path, "utf8")
+      } catch (cause) {
+        if (isMissing(cause)) return undefined
+        throw cause
+      }
+    },
+    catch: (cause) =>
+      new BadMasterKey({
+        source: path,
+        message: `${path} cannot be read: ${cause instanceof Error ? cause.message : "unknown"}`,
+      }),
+  })
+  if (text === undefined) return undefined
+  const lines = text.split("\n").filter((line) => line.trim() !== "")
+  return yield* Effect.forEach(lines.length === 0 ? [""] : lines, (line) =>
+    parseMasterKey(line, path),
+  )
+})
+
+/** Master keys in the data directory, made at the first start. */
+export const layerMasterKeyFile = (dataDirectory: string) =>
+  Layer.effect(
+    MasterKeys,
+    Effect.gen(function* () {
+      const path = join(dataDirectory, masterKeyFile)
+      let keys = yield* read(path)
+      if (keys === undefined) {
+        keys = [yield* generate]
+        yield* attempt(path, keys)
+      }
+      let ring = keys as [MasterKey, ...Array<MasterKey>]
+      const replace = (next: [MasterKey, ...Array<MasterKey>]) =>
+        Effect.map(attempt(path, next), () => {
+          ring = next
+        })
+      return MasterKeys.of({
+        keys: Effect.sync(() => ring),
+        add: Effect.flatMap(generate, (key) => Effect.as(replace([key, ...ring]), key)),
+        retire: Effect.suspend(() => replace([ring[0]])),
+      })
+    }),
+  )
+
+/** Master keys that the environment gave: the one in force, and those it replaces. */
+export const layerMasterKeysFixed = (keys: readonly [MasterKey, ...Array<MasterKey>]) =>
+  Layer.succeed(MasterKeys, {
+    keys: Effect.succeed(keys),
+    add: Effect.fail(
+      new MasterKeysKept({
+        reason: "fixed",
+        message:
+          "the master key comes from the environment; start the kernel with the new key in " +
+          "SOLO_MASTER_KEY and this one in SOLO_MASTER_KEY_PREVIOUS",
+      }),
+    ),
+    retire:
+      keys.length > 1
+        ? Effect.logInfo(
+            "the former master key is no longer needed: remove SOLO_MASTER_KEY_PREVIOUS",
+          )
+        : Effect.void,
+  })

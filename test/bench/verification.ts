@@ -1,0 +1,139 @@
+/**
+ * What a full verification of the log costs per event, beside a plain scan of the same file with
+ * `JSON.parse` and SHA-256 in the same run; and how long others wait meanwhile. By itself:
+ * `node test/bench/verification.ts [events]`, after a build.
+ */
+import { createHash } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { monitorEventLoopDelay } from "node:perf_hooks"
+import { DatabaseSync } from "node:sqlite"
+
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type { SqlClient } from "effect/sql/SqlClient"
+
+import { layerSqlite } from "../../plugins/sqlite/index.ts"
+import { draft, type EventDraft } from "../../src/domain/Event.ts"
+import { genesis } from "../../src/domain/HashChain.ts"
+import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
+import { LoggedSpec } from "../../src/domain/ServiceSpec.ts"
+import { Digest } from "../../src/kernel/log/Digest.ts"
+import { encodePayload, type EventRow, toRow } from "../../src/kernel/log/EventRow.ts"
+import { auditLog, auditStart } from "../../src/kernel/recovery/LogAudit.ts"
+
+/** Services the events are about; every tenth event is a deployment. */
+const services = 100
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
+
+const draftOf = (index: number): EventDraft => {
+  const serviceId = ServiceId.make(`service-${index % services}`)
+  const origin = { tenantId: TenantId.make(`tenant-${index % 7}`), serviceId }
+  const revision = Math.floor(index / services) + 1
+  if (index % 10 !== 0) {
+    return draft("service_crashed", { revision, reason: `it threw: ${index} is odd` }, origin)
+  }
+  const spec = Schema.decodeSync(LoggedSpec)({ serviceId, artifact: sha256(serviceId) })
+  return draft("service_deployed", { revision, spec }, origin)
+}
+
+const columns =
+  "id, time, tenant_id, service_id, type, version, payload, actor, causation_id, hash".split(", ")
+
+const fill = (filename: string, events: number) => {
+  const database = new DatabaseSync(filename)
+  const insert = database.prepare(
+    `INSERT INTO events (${columns.join(", ")}) VALUES (${columns.map((name) => `:${name}`).join(", ")})`,
+  )
+  let last: Pick<EventRow, "id" | "hash"> = { id: 0, hash: genesis }
+  database.exec("BEGIN")
+  for (let index = 0; index < events; index++) {
+    const event = draftOf(index)
+    const row = toRow(sha256, last, "2026-01-01T00:00:00.000Z", event, encodePayload(event))
+    insert.run({ ...row })
+    last = row
+  }
+  database.prepare("INSERT OR REPLACE INTO log_head VALUES (1, ?, ?)").run(last.id, last.hash)
+  database.exec("COMMIT")
+  database.close()
+}
+
+const plainScan = (filename: string): number => {
+  const database = new DatabaseSync(filename, { readOnly: true })
+  const begin = performance.now()
+  for (const row of database.prepare("SELECT * FROM events ORDER BY id").iterate()) {
+    JSON.parse(row["payload"] as string)
+    sha256(JSON.stringify(Object.values(row)))
+  }
+  database.close()
+  return performance.now() - begin
+}
+
+/** The longest time, in milliseconds, that the event loop did not get its turn during `work`. */
+const longestStall = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
+    const begin = performance.now()
+    yield* work
+    delay.disable()
+    return { took: performance.now() - begin, longest: delay.max / 1e6 }
+  })
+
+const within = <A, E>(filename: string, effect: Effect.Effect<A, E, Digest | SqlClient>) =>
+  Effect.runPromise(
+    Effect.provide(
+      effect,
+      Layer.mergeAll(
+        layerSqlite({ filename, busyTimeoutMs: 100 }),
+        Layer.succeed(Digest, { sha256 }),
+      ),
+    ) as Effect.Effect<A, E>,
+  )
+
+/** The figures, one row each; a figure and its baseline are of the same run. */
+export const benchVerification = async (events = 1_000_000) => {
+  const directory = mkdtempSync(join(tmpdir(), "solo-bench-"))
+  const filename = join(directory, "solo.db")
+  try {
+    await within(filename, Effect.void)
+    fill(filename, events)
+    const plain = plainScan(filename)
+    const { took, longest } = await within(
+      filename,
+      longestStall(auditLog({ from: auditStart, untilId: events })),
+    )
+    const again = plainScan(filename)
+    const perEvent = (milliseconds: number) => (milliseconds * 1000) / events
+    return [
+      {
+        name: `full verification of ${events} events`,
+        unit: "µs per event",
+        figure: perEvent(took),
+        baseline: perEvent((plain + again) / 2),
+        baselineName: "plain scan with JSON.parse and SHA-256",
+      },
+      {
+        name: "longest stall of the event loop meanwhile",
+        unit: "ms",
+        figure: longest,
+        baseline: plain,
+        baselineName: "plain scan, which yields to nobody",
+      },
+    ]
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+if (import.meta.main) {
+  for (const row of await benchVerification(Number(process.argv[2] ?? 1_000_000))) {
+    const { name, unit, figure, baseline, baselineName } = row
+    process.stdout.write(
+      `${name}: ${figure.toFixed(2)} ${unit}; ${baselineName}: ${baseline.toFixed(2)}; ratio ${(figure / baseline).toFixed(2)}\n`,
+    )
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * Tokens while storage fails: what still works, what says so, and what must not be lost or come
+ * back.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+
+import { type Bearer, type Need, root } from "../../src/domain/Capability.ts"
+import type { EventType } from "../../src/domain/Event.ts"
+import { TenantId } from "../../src/domain/Identifier.ts"
+import { CapabilityManager, type Granted } from "../../src/kernel/capability/CapabilityManager.ts"
+import { maxUnstored } from "../../src/kernel/capability/UnstoredTokens.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
+import { layerCapabilities, lockOut, newFile, outside } from "./Workbench.ts"
+
+const a = TenantId.make("a")
+const read: Need = { permission: "read", on: "tenant" }
+
+const session = <A, E>(
+  filename: string,
+  run: (
+    manager: CapabilityManager["Service"],
+  ) => Effect.Effect<A, E, CapabilityManager | EventStore>,
+) => Effect.flatMap(CapabilityManager, run).pipe(Effect.provide(layerCapabilities(filename)))
+
+const bearer = (granted: Granted): Bearer => ({ _tag: "Tenant", capability: granted.capability })
+
+const tagOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.match(effect, { onSuccess: () => "ok", onFailure: (error) => error._tag as string })
+
+const events = (type: EventType) =>
+  EventStore.use((store) =>
+    Effect.map(Stream.runCollect(store.stream({ types: [type] })), (all) => Array.from(all)),
+  )
+
+const storedTokens = (filename: string) =>
+  outside(filename, (db) => db.prepare("SELECT token_hash FROM tokens").all()).length
+
+describe("CapabilityManager without storage", () => {
+  it.effect("grants in memory while storage fails, and stores later (5.3)", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      const tokens = yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          const unlock = lockOut(filename)
+          const parent = yield* manager.grant(root, a, { permissions: ["read"] })
+          assert.isFalse(parent.durable)
+          assert.strictEqual(yield* tagOf(manager.verify(parent.token, read)), "ok")
+          const child = yield* manager.attenuate(bearer(parent), {})
+          assert.isFalse(child.durable)
+          yield* TestClock.adjust("5 seconds")
+          assert.deepStrictEqual(
+            (yield* manager.list(a, { limit: 10 })).map((view) => view.durable),
+            [false, false],
+          )
+          unlock()
+          // The child of a token that still waits does not overtake it.
+          assert.isFalse((yield* manager.attenuate(bearer(child), {})).durable)
+          yield* TestClock.adjust("1 minute")
+          yield* Effect.yieldNow
+          assert.deepStrictEqual(
+            (yield* manager.list(a, { limit: 10 })).map((view) => view.durable),
+            [true, true, true],
+          )
+          assert.strictEqual((yield* events("capability_granted")).length, 3)
+          return [parent, child]
+        }),
+      )
+      yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          for (const { token } of tokens)
+            assert.strictEqual(yield* tagOf(manager.verify(token, read)), "ok")
+        }),
+      )
+    }),
+  )
+
+  it.effect("revoking what waits to be stored makes sure that it never is (promise 2)", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          const unlock = lockOut(filename)
+          const early = yield* manager.grant(root, a, { permissions: ["read"] })
+          const late = yield* manager.grant(root, a, { permissions: ["read"] })
+          const child = yield* manager.attenuate(bearer(late), {})
+          // Nothing of it is on disk: it can be revoked although storage fails.
+          assert.strictEqual(yield* manager.revoke(root, a, early.capability.tokenHash), 1)
+          unlock()
+          assert.strictEqual(yield* manager.revoke(root, a, late.capability.tokenHash), 2)
+          yield* TestClock.adjust("10 minutes")
+          for (const { token } of [early, late, child])
+            assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
+          yield* manager.flush
+        }),
+      )
+      assert.strictEqual(storedTokens(filename), 0)
+    }),
+  )
+
+  it.live("a revocation that cannot be stored fails, and the token stays as it was", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      const token = yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          const granted = yield* manager.grant(root, a, { permissions: ["read"] })
+          const { tokenHash } = granted.capability
+          const unlock = lockOut(filename)
+          const child = yield* manager.attenuate(bearer(granted), {})
+          assert.isFalse(child.durable)
+          assert.strictEqual(yield* tagOf(manager.revoke(root, a, tokenHash)), "StorageError")
+          for (const { token } of [granted, child])
+            assert.strictEqual(yield* tagOf(manager.verify(token, read)), "ok")
+          unlock()
+          assert.strictEqual(yield* manager.revoke(root, a, tokenHash), 2)
+          return granted.token
+        }),
+      )
+      yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
+        }),
+      )
+    }),
+  )
+
+  it.live("flush fails while a token cannot be stored", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          const unlock = lockOut(filename)
+          yield* manager.grant(root, a, { permissions: ["read"] })
+          assert.strictEqual(yield* tagOf(manager.flush), "StorageError")
+          unlock()
+          assert.strictEqual(yield* tagOf(manager.flush), "ok")
+          assert.strictEqual(storedTokens(filename), 1)
+        }),
+      )
+    }),
+  )
+
+  it.live("revocation and attenuation at the same time leave no orphan (promise 2)", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      const granted: Array<Granted> = []
+      yield* session(filename, (manager) =>
+        Effect.forEach(
+          Array.from({ length: 50 }),
+          () =>
+            Effect.gen(function* () {
+              const parent = yield* manager.grant(root, a, { permissions: ["read"] })
+              granted.push(parent)
+              const attenuation = Effect.map(
+                Effect.exit(manager.attenuate(bearer(parent), {})),
+                (exit) => Exit.isSuccess(exit) && granted.push(exit.value),
+              )
+              const revocation = manager.revoke(root, a, parent.capability.tokenHash)
+              yield* Effect.all([attenuation, revocation, attenuation, attenuation], {
+                concurrency: "unbounded",
+              })
+              for (const { token } of granted.slice(-1))
+                assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
+            }),
+          { concurrency: 10 },
+        ),
+      )
+      assert.strictEqual(storedTokens(filename), 0)
+      yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          for (const { token } of granted)
+            assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
+        }),
+      )
+    }),
+  )
+
+  it.live("where a token may have reached the disk, revoking it must reach it too", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* session(filename, (manager) =>
+        Effect.gen(function* () {
+          // A failure of unknown kind: whether anything was written cannot be told.
+          outside(filename, (db) =>
+            db.exec(`CREATE TRIGGER fault BEFORE INSERT ON events
+                     BEGIN SELECT RAISE(FAIL, 'x'); END`),
+          )
+          const granted = yield* manager.grant(root, a, { permissions: ["read"] })
+          assert.isFalse(granted.durable)
+          const { tokenHash } = granted.capability
+          assert.strictEqual(yield* tagOf(manager.revoke(root, a, tokenHash)), "StorageError")
+          assert.strictEqual(yield* tagOf(manager.verify(granted.token, read)), "ok")
+          outside(filename, (db) => db.exec("DROP TRIGGER fault"))
+          assert.strictEqual(yield* tagOf(manager.revoke(root, a, tokenHash)), "ok")
+        }),
+      )
+      assert.strictEqual(storedTokens(filename), 0)
+    }),
+  )
+
+  it.live(
+    "bounds the tokens that wait",
+    () =>
+      Effect.gen(function* () {
+        const filename = newFile()
+        yield* session(filename, (manager) =>
+          Effect.gen(function* () {
+            const unlock = lockOut(filename)
+            const grant = manager.grant(root, a, { permissions: ["read"] })
+            const granted = yield* Effect.all(
+              Array.from({ length: maxUnstored }, () => grant),
+              { concurrency: "unbounded" },
+            )
+            assert.isFalse(granted.some(({ durable }) => durable))
+            assert.strictEqual(yield* tagOf(grant), "TooManyUnstored")
+            unlock()
+            yield* manager.flush
+          }),
+        )
+        assert.strictEqual(storedTokens(filename), maxUnstored)
+      }),
+    60_000,
+  )
+})

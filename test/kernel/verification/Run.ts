@@ -1,0 +1,100 @@
+/**
+ * One run of a kernel on a database file, over a runtime whose services do nothing but run. It
+ * stands in for the isolating drivers, which have suites of their own.
+ */
+import { createHash } from "node:crypto"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+import { layerSqlite } from "../../../plugins/sqlite/index.ts"
+import { ServiceId, TenantId } from "../../../src/domain/Identifier.ts"
+import { ServiceSpec } from "../../../src/domain/ServiceSpec.ts"
+import { layerKernel } from "../../../src/kernel/Kernel.ts"
+import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
+import { Digest } from "../../../src/kernel/log/Digest.ts"
+import { CompileFailed, Compiler } from "../../../src/kernel/services/Compiler.ts"
+import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/services/Runtime.ts"
+import { startup } from "../../../src/kernel/Startup.ts"
+import { layerSecrets } from "../Secrets.ts"
+
+/** A database file in a directory of its own. */
+export const newDatabase = (): string =>
+  join(mkdtempSync(join(tmpdir(), "solo-verification-")), "solo.db")
+
+export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
+
+export const layerDigest = Layer.succeed(Digest, { sha256 })
+
+/** Compiles everything but sources that contain `syntax error`. */
+const layerCompiler = Layer.succeed(Compiler, {
+  compile: (source) =>
+    source.includes("syntax error")
+      ? Effect.fail(new CompileFailed({ message: "syntax error", line: 1, column: 1 }))
+      : Effect.succeed(source),
+})
+
+/** Starts everything but sources that contain `start fails`. */
+const layerRuntime = Layer.succeed(Runtime, {
+  driver: "still",
+  isolation: "none",
+  walls: [],
+  start: ({ code }) =>
+    Effect.gen(function* () {
+      if (code.includes("start fails")) return yield* new StartFailed({ message: "start fails" })
+      const ended = yield* Deferred.make<InstanceExit>()
+      const end = Effect.asVoid(Deferred.succeed(ended, { _tag: "Stopped" }))
+      yield* Effect.addFinalizer(() => end)
+      return {
+        request: () => Effect.die("nobody asks"),
+        stop: end,
+        kill: end,
+        stats: Effect.succeed({ memoryBytes: 0, cpuMs: 0, inFlight: 0 }),
+        logs: Stream.empty,
+        exit: Deferred.await(ended),
+      }
+    }),
+})
+
+/** The kernel on `filename`; nothing is started yet. */
+const layerRun = (
+  filename: string,
+  settings: Partial<KernelSettings> = {},
+  storage = layerSqlite({ filename, busyTimeoutMs: 100 }),
+) =>
+  layerKernel({
+    settings: { ...Schema.decodeSync(KernelSettings)({}), ...settings },
+    identity: { kernelVersion: "0.0.0", pid: 1 },
+  }).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(storage, layerDigest, layerSecrets, layerCompiler, layerRuntime),
+    ),
+  )
+
+/** Runs `effect` in a kernel that has started, and shuts it down cleanly after it. */
+export const run =
+  (filename: string, settings: Partial<KernelSettings> = {}) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.scoped(
+      Effect.andThen(
+        startup(() => "the test ends"),
+        effect,
+      ),
+    ).pipe(Effect.provide(layerRun(filename, settings).pipe(Layer.provideMerge(Logger.layer([])))))
+
+export const tenant = (name: string) => TenantId.make(name)
+export const service = (name: string) => ServiceId.make(name)
+
+/** Somebody of a tenant. */
+export const caller = (name: string) => ({ tenantId: tenant(name), actor: null })
+
+/** A spec with everything left at its default. */
+export const spec = (serviceId: string, source = `export default "${serviceId}"`) =>
+  Schema.decodeSync(ServiceSpec)({ serviceId, source })

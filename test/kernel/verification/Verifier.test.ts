@@ -1,0 +1,277 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { SqlClient } from "effect/sql/SqlClient"
+import * as TestClock from "effect/testing/TestClock"
+
+import { inconsistency, VerificationReport } from "../../../src/domain/VerificationReport.ts"
+import { EventStore } from "../../../src/kernel/log/EventStore.ts"
+import { Verifier, VerifierChecks } from "../../../src/kernel/recovery/Verifier.ts"
+import { Deployer } from "../../../src/kernel/services/Deployer.ts"
+import { ServiceLock } from "../../../src/kernel/services/ServiceLock.ts"
+import {
+  acme,
+  deploy,
+  kill,
+  verify,
+  smuggle,
+  logDeployment,
+  isRunning,
+  namesOf,
+  eventTypes,
+  edit,
+} from "./Mischief.ts"
+import { caller, newDatabase, run, service, spec } from "./Run.ts"
+
+describe("verifyConsistency", () => {
+  it.live("4.6.1 five healthy services: every check passes", () =>
+    Effect.gen(function* () {
+      yield* deploy("a", "b", "c", "d", "e")
+      for (const full of [false, true]) {
+        const report = yield* verify(full)
+        assert.deepStrictEqual(report.inconsistencies, [])
+        assert.strictEqual(report.status, "ok")
+        assert.strictEqual(report.consistencyChecks.servicesRunning, 5)
+        assert.strictEqual(report.consistencyChecks.artifactsChecked, 5)
+      }
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("4.6.2 a service without event is found (promise 10)", () =>
+    Effect.gen(function* () {
+      yield* deploy("a")
+      yield* smuggle("orphan")
+      const report = yield* verify()
+      assert.deepStrictEqual(namesOf(report), ["service_has_event"])
+      const [found] = report.inconsistencies
+      assert.strictEqual(found!.serviceId, "orphan")
+      assert.strictEqual(found!.tenantId, "acme")
+      assert.isTrue(found!.fixable)
+      assert.strictEqual(report.status, "error")
+      assert.strictEqual(report.recommendations.length, 1)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("4.6.3 an event without service is found (promise 1)", () =>
+    Effect.gen(function* () {
+      yield* logDeployment("lost")
+      const report = yield* verify()
+      assert.deepStrictEqual(namesOf(report), ["event_has_service"])
+      assert.isAbove(report.inconsistencies[0]!.eventId!, 0)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("4.6.4 a killed service is counted, and found if it still runs (promise 2)", () =>
+    Effect.gen(function* () {
+      yield* deploy("a", "b")
+      yield* kill("b")
+      const clean = yield* verify()
+      assert.strictEqual(clean.status, "ok")
+      assert.strictEqual(clean.consistencyChecks.servicesKilled, 1)
+      yield* smuggle("b")
+      assert.deepStrictEqual(namesOf(yield* verify()), ["killed_stays_killed"])
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("4.6.4 deploy, kill, deploy again is consistent: only the last fact counts", () =>
+    Effect.gen(function* () {
+      yield* deploy("a")
+      yield* kill("a")
+      yield* deploy("a")
+      assert.deepStrictEqual((yield* verify(true)).inconsistencies, [])
+      const { fixes } = yield* (yield* Verifier).autoFix({ full: true })
+      assert.deepStrictEqual(fixes, [])
+      assert.isTrue(yield* isRunning("a"))
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("4.6.6 counts match what was deployed, killed and has failed", () => {
+    const filename = newDatabase()
+    return Effect.gen(function* () {
+      yield* run(filename)(
+        Effect.andThen(
+          deploy("a", "b", "c", "d"),
+          Effect.andThen(
+            kill("d"),
+            Effect.flatMap(Deployer, (deployer) =>
+              deployer.deploy(caller("acme"), spec("bad", "// syntax later")),
+            ),
+          ),
+        ),
+      )
+      edit(filename, "UPDATE artifacts SET source = 'x' WHERE source = '// syntax later'")
+      const { consistencyChecks, inconsistencies } = yield* run(filename)(verify())
+      assert.deepInclude(consistencyChecks, {
+        servicesDeployed: 4,
+        servicesPresent: 4,
+        servicesRunning: 3,
+        servicesFailed: 1,
+        servicesRecovered: 3,
+        servicesKilled: 1,
+        servicesBusy: 0,
+      })
+      assert.deepStrictEqual(
+        inconsistencies.map(({ invariant, serviceId }) => [invariant, serviceId]),
+        [["artifact_intact", "bad"]],
+      )
+    })
+  })
+
+  it.live("4.6.7 the report has its shape, is kept, and is logged", () =>
+    Effect.gen(function* () {
+      const verifier = yield* Verifier
+      yield* smuggle("orphan")
+      const report = yield* verify(true)
+      const text = Schema.fromJsonString(Schema.toCodecJson(VerificationReport))
+      assert.deepStrictEqual(
+        yield* Schema.decodeEffect(text)(yield* Schema.encodeEffect(text)(report)),
+        report,
+      )
+      assert.deepStrictEqual(yield* verifier.verificationReport, Option.some(report))
+      const store = yield* EventStore
+      const [completed, detected, ...more] = yield* store.filter({
+        sinceId: report.verificationId! - 1,
+      })
+      assert.strictEqual(completed?.type, "verification_completed")
+      assert.strictEqual(detected?.type, "inconsistency_detected")
+      assert.strictEqual(detected?.causationId, completed?.id)
+      assert.strictEqual(detected?.tenantId, "acme")
+      assert.deepStrictEqual(more, [])
+      // What lasts is not logged again and again.
+      yield* verify()
+      const types = yield* eventTypes
+      assert.strictEqual(types.filter((type) => type === "inconsistency_detected").length, 1)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("a deployment or kill under way is not taken for an inconsistency", () =>
+    Effect.gen(function* () {
+      const deployer = yield* Deployer
+      const churn = yield* Effect.forEach(
+        Array.from({ length: 200 }, (_, i) => `s${i % 10}`),
+        (name) =>
+          Effect.andThen(
+            deployer.deploy(caller("acme"), spec(name)),
+            Effect.ignore(deployer.kill(caller("acme"), service(name))),
+          ),
+        { concurrency: 10, discard: true },
+      ).pipe(Effect.forkChild)
+      while (churn.pollUnsafe() === undefined) {
+        const report = yield* verify()
+        assert.deepStrictEqual(report.inconsistencies, [])
+      }
+      yield* Fiber.join(churn)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.effect("a service whose lock is held for long is left out, not misjudged", () =>
+    Effect.gen(function* () {
+      yield* smuggle("slow")
+      const gate = yield* Deferred.make<void>()
+      const locks = yield* ServiceLock
+      yield* Effect.forkChild(locks.hold(acme("slow"))(Deferred.await(gate)))
+      yield* Effect.yieldNow
+      const verification = yield* Effect.forkChild(verify())
+      while (verification.pollUnsafe() === undefined) yield* TestClock.adjust("1 second")
+      yield* Deferred.succeed(gate, undefined)
+      const report = yield* Fiber.join(verification)
+      assert.deepStrictEqual(report.inconsistencies, [])
+      assert.strictEqual(report.consistencyChecks.servicesBusy, 1)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("events that vanish from the end of a running kernel's log are found (promise 5)", () =>
+    Effect.gen(function* () {
+      yield* deploy("a", "b")
+      const sql = yield* SqlClient
+      yield* sql`DELETE FROM events WHERE id = (SELECT max(id) FROM events)`
+      const report = yield* verify(true)
+      assert.includeMembers(namesOf(report), ["ids_gapless", "head_is_last"])
+      // What is written next comes after the gap, which is not forgotten.
+      yield* deploy("c")
+      const later = namesOf(yield* verify())
+      assert.include(later, "ids_gapless")
+      assert.notInclude(later, "head_is_last")
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("runs on a schedule, the whole log first", () =>
+    Effect.gen(function* () {
+      const verifier = yield* Verifier
+      const first = Option.getOrThrow(yield* verifier.verificationReport)
+      assert.isFalse(first.full)
+      const next = (from: VerificationReport) =>
+        verifier.verificationReport.pipe(
+          Effect.map(Option.getOrThrow),
+          Effect.delay("20 millis"),
+          Effect.repeat({ until: (report) => report.timestamp !== from.timestamp }),
+        )
+      const second = yield* next(first)
+      assert.isTrue(second.full)
+      assert.isFalse((yield* next(second)).full)
+      assert.deepStrictEqual(second.inconsistencies, [])
+    }).pipe(run(newDatabase(), { verificationIntervalMs: 1000 })),
+  )
+
+  it.live("it goes on from the last verified event, and from a checkpoint after a restart", () => {
+    const filename = newDatabase()
+    return Effect.gen(function* () {
+      yield* run(filename)(deploy("a", "b", "c"))
+      yield* run(filename)(
+        Effect.gen(function* () {
+          const first = Option.getOrThrow(yield* (yield* Verifier).verificationReport)
+          assert.isAbove(first.consistencyChecks.eventsFrom, 3)
+          const second = yield* verify()
+          assert.strictEqual(second.consistencyChecks.eventsFrom, first.consistencyChecks.eventsTo)
+          const full = yield* verify(true)
+          assert.strictEqual(full.consistencyChecks.eventsFrom, 0)
+          assert.strictEqual(full.consistencyChecks.eventsChecked, full.consistencyChecks.eventsTo)
+        }),
+      )
+    })
+  })
+
+  it.live("registered checks are part of it; one that breaks costs itself only", () =>
+    Effect.gen(function* () {
+      const checks = yield* VerifierChecks
+      const repaired: Array<string> = []
+      checks.add({
+        name: "tokens",
+        verify: () =>
+          Effect.succeed({
+            figures: { tokens: 7 },
+            inconsistencies:
+              repaired.length > 0
+                ? []
+                : [
+                    {
+                      ...inconsistency("service_has_event", "a token without its event"),
+                      invariant: "tokens_have_events",
+                      fixable: true,
+                    },
+                  ],
+            recommendations: ["Repair the token."],
+          }),
+        fix: ({ invariant }) => Effect.sync(() => `repaired ${repaired.push(invariant)}`),
+      })
+      checks.add({ name: "vault", verify: () => Effect.die("broken") })
+      const report = yield* verify()
+      assert.deepStrictEqual(namesOf(report), ["tokens_have_events", "check_completes"])
+      assert.deepStrictEqual(report.consistencyChecks.registered, {
+        tokens: { tokens: 7 },
+        vault: {},
+      })
+      assert.include(report.recommendations, "Repair the token.")
+      const { fixes } = yield* (yield* Verifier).autoFix()
+      assert.deepStrictEqual(
+        fixes.map(({ action }) => action),
+        ["repaired"],
+      )
+      assert.deepStrictEqual(repaired, ["tokens_have_events"])
+      assert.deepStrictEqual((yield* (yield* Verifier).autoFix()).fixes, [])
+    }).pipe(run(newDatabase())),
+  )
+})

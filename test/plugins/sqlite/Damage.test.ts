@@ -1,0 +1,264 @@
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs"
+
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+
+import { factsInOrder } from "../../../src/domain/Checkpoint.ts"
+import { draft } from "../../../src/domain/Event.ts"
+import { EventStore } from "../../../src/kernel/log/EventStore.ts"
+import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
+import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
+import { Deployer } from "../../../src/kernel/services/Deployer.ts"
+import { caller, newDatabase, run, spec } from "../../kernel/verification/Run.ts"
+
+const walOf = (filename: string) => `${filename}-wal`
+const markOf = (filename: string) => `${filename}.mark`
+
+const deploy = (names: ReadonlyArray<string>) =>
+  Effect.flatMap(Deployer, (deployer) =>
+    Effect.forEach(names, (name) => deployer.deploy(caller("acme"), spec(name)), { discard: true }),
+  )
+
+const names = ["a", "b", "c", "d", "e", "f"]
+
+/** A database after a clean run. */
+const cleanDatabase = Effect.gen(function* () {
+  const filename = newDatabase()
+  yield* run(filename)(deploy(names))
+  return filename
+})
+
+/** What a power failure leaves of a run: a database, its write-ahead log, and its mark. */
+const crashImage = Effect.gen(function* () {
+  const filename = newDatabase()
+  const image = newDatabase()
+  yield* run(filename)(deploy(names.slice(0, 3)))
+  yield* Effect.andThen(
+    deploy(names.slice(3)),
+    Effect.sync(() => {
+      copyFileSync(filename, image)
+      copyFileSync(walOf(filename), walOf(image))
+    }),
+  ).pipe(run(filename))
+  // The mark as it was a moment later, when it had followed.
+  copyFileSync(markOf(filename), markOf(image))
+  return image
+})
+
+const start = (filename: string) =>
+  Effect.gen(function* () {
+    const report = yield* (yield* Verifier).verifyConsistency({ full: true })
+    const state = yield* (yield* DesiredState).get
+    return {
+      names: factsInOrder(state).map(({ name }) => name.serviceId as string),
+      status: report.status,
+      found: new Set(report.inconsistencies.map(({ invariant }) => invariant)),
+      lastId: yield* (yield* EventStore).lastId,
+    }
+  }).pipe(run(filename))
+
+/** The message that a start is refused with. */
+const refusal = (filename: string) =>
+  Effect.map(Effect.exit(start(filename)), (exit) => {
+    assert.isTrue(Exit.isFailure(exit), "the start was to be refused")
+    const [reason] = Exit.isFailure(exit) ? exit.cause.reasons : []
+    assert.strictEqual(reason?._tag, "Fail", "a refusal is no defect")
+    return reason?._tag === "Fail" ? (reason.error as { readonly message: string }).message : ""
+  })
+
+const flip = (filename: string, position: number) => {
+  const bytes = readFileSync(filename)
+  bytes[position] = bytes[position]! ^ 0x10
+  writeFileSync(filename, bytes)
+}
+
+describe("a damaged database file", () => {
+  it.live("missing: refused, not begun anew", () =>
+    Effect.gen(function* () {
+      const filename = yield* cleanDatabase
+      rmSync(filename)
+      assert.match(yield* refusal(filename), /is missing, but was there before; restore/)
+      assert.isFalse(existsSync(filename))
+      // Deleting the mark says that to begin anew is meant.
+      rmSync(markOf(filename))
+      assert.deepStrictEqual((yield* start(filename)).names, [])
+    }),
+  )
+
+  it.live("empty: refused, not begun anew", () =>
+    Effect.gen(function* () {
+      const filename = yield* cleanDatabase
+      truncateSync(filename, 0)
+      assert.match(yield* refusal(filename), /is empty, but was there before/)
+    }),
+  )
+
+  it.live("zeroed: refused", () =>
+    Effect.gen(function* () {
+      const filename = yield* cleanDatabase
+      writeFileSync(filename, Buffer.alloc(readFileSync(filename).length))
+      assert.match(yield* refusal(filename), /no SQLite database: its header is damaged; restore/)
+    }),
+  )
+
+  it.live("cut off anywhere: refused", () =>
+    Effect.gen(function* () {
+      const whole = yield* cleanDatabase
+      const { length } = readFileSync(whole)
+      for (const size of [1, 99, 100, 4096, Math.floor(length / 2), length - 1]) {
+        const filename = newDatabase()
+        copyFileSync(whole, filename)
+        truncateSync(filename, size)
+        assert.match(yield* refusal(filename), /is cut off|header is damaged/, `${size} bytes`)
+      }
+    }),
+  )
+
+  it.live.prop(
+    "a flipped bit anywhere: refused, reported, or without effect; never a silent loss",
+    [Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 999 }))],
+    ([thousandth]) =>
+      Effect.gen(function* () {
+        const filename = newDatabase()
+        yield* run(filename)(deploy(names))
+        const { length } = readFileSync(filename)
+        flip(filename, Math.floor((length * thousandth) / 1000))
+        const exit = yield* Effect.exit(start(filename))
+        if (Exit.isFailure(exit)) {
+          assert.deepStrictEqual(
+            exit.cause.reasons.map(({ _tag }) => _tag),
+            ["Fail"],
+          )
+        } else if (exit.value.status === "ok") {
+          assert.deepStrictEqual(exit.value.names, names)
+        }
+      }),
+    { arbitrary: { runs: 40 }, timeout: 60_000 },
+  )
+})
+
+/** Makes a page of the log unreadable that a start does not need: one in the midst of its events. */
+const breakPage = (filename: string) => {
+  const bytes = readFileSync(filename)
+  const pageSize = bytes.readUInt16BE(16)
+  const leaves: Array<number> = []
+  for (let page = pageSize; page < bytes.length; page += pageSize) {
+    if (bytes[page] === 13) leaves.push(page)
+  }
+  bytes[leaves[Math.floor(leaves.length / 2)]!] = 0xff
+  writeFileSync(filename, bytes)
+}
+
+describe("a page that cannot be read", () => {
+  it.live("does not hinder a start that does not need it, and is no clean bill", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* Effect.gen(function* () {
+        const store = yield* EventStore
+        yield* deploy(names)
+        const filler = draft("system_shutdown_started", { reason: "filler".repeat(50) })
+        yield* Effect.forEach(Array.from({ length: 500 }), () => store.emit(filler), {
+          concurrency: "unbounded",
+        })
+      }).pipe(run(filename))
+      breakPage(filename)
+      const { names: back, status, found } = yield* start(filename)
+      assert.deepStrictEqual(back, names)
+      assert.strictEqual(status, "error")
+      assert.deepStrictEqual([...found], ["storage_sound"])
+    }),
+  )
+})
+
+describe("a damaged write-ahead log", () => {
+  it.live("whole: everything acknowledged is there (promise 1)", () =>
+    Effect.gen(function* () {
+      const image = yield* crashImage
+      rmSync(markOf(image))
+      const { names: back, status } = yield* start(image)
+      assert.deepStrictEqual(back, names)
+      assert.strictEqual(status, "ok")
+    }),
+  )
+
+  const damages: ReadonlyArray<readonly [string, (wal: string) => void]> = [
+    ["deleted", (wal) => rmSync(wal)],
+    ["emptied", (wal) => truncateSync(wal, 0)],
+    ["cut off", (wal) => truncateSync(wal, Math.floor(readFileSync(wal).length / 3))],
+    ["zeroed", (wal) => writeFileSync(wal, Buffer.alloc(readFileSync(wal).length))],
+    ["with a flipped bit in its header", (wal) => flip(wal, 3)],
+    ["with a flipped bit in a frame", (wal) => flip(wal, 32 + 24 + 100)],
+  ]
+  for (const [damage, inflict] of damages) {
+    it.live(`${damage}: starts with what is left, and reports what is lost (promise 5)`, () =>
+      Effect.gen(function* () {
+        const image = yield* crashImage
+        inflict(walOf(image))
+        const { names: back, found, status, lastId } = yield* start(image)
+        assert.deepStrictEqual(back, names.slice(0, back.length))
+        assert.isBelow(back.length, names.length)
+        assert.strictEqual(status, "error")
+        assert.include([...found], "ids_gapless")
+        // No id is given twice: what is written now comes after what was lost.
+        const again = yield* start(image)
+        assert.isAbove(again.lastId, lastId)
+        assert.include([...again.found], "ids_gapless")
+      }),
+    )
+  }
+
+  it.live("left over without its database: refused, not replayed into a new one", () =>
+    Effect.gen(function* () {
+      for (const remove of [rmSync, (filename: string) => truncateSync(filename, 0)]) {
+        const image = yield* crashImage
+        rmSync(markOf(image))
+        const before = readFileSync(walOf(image))
+        remove(image)
+        assert.match(
+          yield* refusal(image),
+          /write-ahead log .*-wal is there; put the database back/,
+        )
+        assert.deepStrictEqual(readFileSync(walOf(image)), before)
+      }
+    }),
+  )
+})
+
+describe("a database in memory", () => {
+  it.live("has no files to look at, and leaves none", () =>
+    Effect.gen(function* () {
+      for (let round = 0; round < 2; round++) {
+        assert.deepStrictEqual((yield* start(":memory:")).names, [])
+        assert.isFalse(existsSync(markOf(":memory:")))
+      }
+    }),
+  )
+})
+
+describe("a damaged high-water mark", () => {
+  it.live("missing or unreadable: the start goes on, and the mark is made anew", () =>
+    Effect.gen(function* () {
+      const filename = yield* cleanDatabase
+      for (const content of [undefined, "", "{}", '{"lastId":"x"}', "\0\0\0\0"]) {
+        if (content === undefined) rmSync(markOf(filename))
+        else writeFileSync(markOf(filename), content)
+        const { names: back, status } = yield* start(filename)
+        assert.deepStrictEqual(back, names)
+        assert.strictEqual(status, "ok")
+        assert.match(
+          readFileSync(markOf(filename), "utf8"),
+          /^\{"lastId":\d+,"lastHash":"[0-9a-f]+"\}$/,
+        )
+      }
+    }),
+  )
+})

@@ -1,0 +1,221 @@
+/**
+ * Reads a database from outside, with none of Solo's code: gapless ids, the hash chain, the head,
+ * artifacts, the grammar of runs, and the fold of what should run (promises 1, 2, 3, 5, 9).
+ *
+ * The chain: `hash` is the SHA-256, in hex, of the JSON array of the hash before it (64 zeros
+ * before the first), id, time, tenant, service, type, version, actor, causation, payload text.
+ */
+import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { DatabaseSync } from "node:sqlite"
+
+import type { Figures } from "./Figures.ts"
+
+/** SHA-256 in hex. */
+export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex")
+
+/** A row of `events`. */
+interface Row {
+  readonly id: number
+  readonly time: string
+  readonly tenant_id: string | null
+  readonly service_id: string | null
+  readonly type: string
+  readonly version: number
+  readonly payload: string
+  readonly actor: string | null
+  readonly causation_id: number | null
+  readonly hash: string
+}
+
+/** The latest fact about a service. */
+interface Fact {
+  readonly revision: number
+  /** `null` when it was killed. */
+  readonly artifact: string | null
+}
+
+/** What the log was found to say. It goes on from where the last audit ended. */
+export interface Audit {
+  readonly hashes: ReadonlyArray<string>
+  readonly types: ReadonlyArray<string>
+  /** By `tenant/service`. */
+  readonly facts: ReadonlyMap<string, Fact>
+  /** Every `tenant/service@revision` that was deployed, with its artifact. */
+  readonly deployed: ReadonlyMap<string, string>
+  /** Every `tenant/service@revision` that was killed. */
+  readonly killed: ReadonlySet<string>
+  /** Ids of services that recovery could not bring back, with the reason. */
+  readonly unrecovered: ReadonlyArray<string>
+  /** Looks at what was appended since, in a copy of the database that it may open for writing. */
+  readonly read: (database: string) => void
+  /** The same, but another one: what happens to it does not change this one. */
+  readonly fork: () => Audit
+}
+
+const genesis = "0".repeat(64)
+
+interface Memory {
+  hashes: Array<string>
+  types: Array<string>
+  facts: Map<string, Fact>
+  deployed: Map<string, string>
+  killed: Set<string>
+  recovered: Set<string>
+  unrecovered: Array<string>
+}
+
+const chained = (previous: string, row: Row): string =>
+  sha256(
+    JSON.stringify([
+      previous,
+      row.id,
+      row.time,
+      row.tenant_id,
+      row.service_id,
+      row.type,
+      row.version,
+      row.actor,
+      row.causation_id,
+      row.payload,
+    ]),
+  )
+
+/** What one event means, given all before it. */
+const note = (memory: Memory, figures: Figures, row: Row): void => {
+  const key = `${row.tenant_id}/${row.service_id}`
+  const payload = JSON.parse(row.payload)
+  const revision = `${key}@${payload.revision}`
+  const previous = memory.types.at(-1)
+  if (previous === "system_shutdown_complete" && row.type !== "system_started") {
+    figures.lose(9, `event ${row.id} (${row.type}) follows the last word of a run`)
+  }
+  switch (row.type) {
+    case "service_deployed": {
+      const { artifact } = payload.spec
+      if (memory.deployed.has(revision)) figures.lose(3, `a second service_deployed of ${revision}`)
+      const expected = (memory.facts.get(key)?.revision ?? 0) + 1
+      if (payload.revision !== expected) figures.lose(3, `${revision} follows ${expected - 1}`)
+      memory.deployed.set(revision, artifact)
+      memory.facts.set(key, { revision: payload.revision, artifact })
+      return
+    }
+    case "service_killed":
+      if (memory.facts.get(key)?.artifact === null) figures.lose(2, `${revision} was killed twice`)
+      memory.killed.add(revision)
+      memory.facts.set(key, { revision: payload.revision, artifact: null })
+      return
+    case "service_recovered": {
+      const once = `${row.causation_id}:${key}`
+      if (memory.recovered.has(once)) figures.lose(3, `${key} was recovered twice in one recovery`)
+      memory.recovered.add(once)
+      return
+    }
+    case "service_recovery_failed":
+      memory.unrecovered.push(`event ${row.id}: ${revision}: ${payload.reason}`)
+      return
+    case "system_started": {
+      const clean = previous === "system_shutdown_complete" ? "clean" : "unclean"
+      const end = previous === undefined ? "none" : clean
+      if (payload.previousEnd !== end) {
+        figures.lose(9, `event ${row.id} says ${payload.previousEnd} of a run that was ${end}`)
+      }
+      return
+    }
+    default:
+  }
+}
+
+const checkWhole = (database: DatabaseSync, memory: Memory, figures: Figures): void => {
+  const last = memory.hashes.length
+  const [{ n }] = database.prepare("SELECT count(*) AS n FROM events").all() as [{ n: number }]
+  if (n !== last) figures.lose(5, `${n} rows, but the last id is ${last}`)
+  const [head] = database.prepare("SELECT last_id, last_hash FROM log_head").all()
+  if (head?.["last_id"] !== last || head["last_hash"] !== (memory.hashes.at(-1) ?? genesis)) {
+    figures.lose(5, `log_head is ${JSON.stringify(head)}, the last event is ${last}`)
+  }
+  const check = database.prepare("PRAGMA quick_check(10)").all()
+  if (check[0]?.["quick_check"] !== "ok") figures.lose(1, `quick_check: ${JSON.stringify(check)}`)
+}
+
+const readFrom = (memory: Memory, figures: Figures, path: string): void => {
+  if (!existsSync(path)) {
+    if (memory.hashes.length > 0) figures.lose(1, "the database is gone")
+    return
+  }
+  const database = new DatabaseSync(path)
+  try {
+    const has = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'log_head'").all()
+    if (has.length === 0) {
+      if (memory.hashes.length > 0) figures.lose(1, "the log's tables are gone")
+      return
+    }
+    if (database.prepare("SELECT 1 FROM log_head").all().length === 0 && !memory.hashes.length) {
+      return
+    }
+    const known = memory.hashes.length
+    const anchor = database.prepare("SELECT hash FROM events WHERE id = ?").all(known)
+    if (known > 0 && anchor[0]?.["hash"] !== memory.hashes[known - 1]) {
+      figures.lose(1, `event ${known}, seen durable before, is gone or changed`)
+      return
+    }
+    const artifact = database.prepare("SELECT source FROM artifacts WHERE hash = ?")
+    const rows = database.prepare("SELECT * FROM events WHERE id > ? ORDER BY id").iterate(known)
+    for (const row of rows as unknown as Iterable<Row>) {
+      if (row.id !== memory.hashes.length + 1) {
+        figures.lose(5, `event ${row.id} follows ${memory.hashes.length}`)
+        return
+      }
+      if (row.hash !== chained(memory.hashes.at(-1) ?? genesis, row)) {
+        figures.lose(5, `event ${row.id} does not match its hash`)
+      }
+      note(memory, figures, row)
+      if (row.type === "service_deployed") {
+        const { spec } = JSON.parse(row.payload)
+        const source = artifact.all(spec.artifact)[0]?.["source"]
+        if (source === undefined || sha256(String(source)) !== spec.artifact) {
+          figures.lose(1, `event ${row.id}: artifact ${spec.artifact} is missing or changed`)
+        }
+      }
+      memory.hashes.push(row.hash)
+      memory.types.push(row.type)
+    }
+    figures.count("events audited", memory.hashes.length - known)
+    checkWhole(database, memory, figures)
+  } finally {
+    database.close()
+  }
+}
+
+const over = (memory: Memory, figures: Figures): Audit => ({
+  ...memory,
+  read: (path) => readFrom(memory, figures, path),
+  fork: () =>
+    over(
+      {
+        hashes: [...memory.hashes],
+        types: [...memory.types],
+        facts: new Map(memory.facts),
+        deployed: new Map(memory.deployed),
+        killed: new Set(memory.killed),
+        recovered: new Set(memory.recovered),
+        unrecovered: [...memory.unrecovered],
+      },
+      figures,
+    ),
+})
+
+/** An audit that has seen nothing yet. */
+export const makeAudit = (figures: Figures): Audit =>
+  over(
+    {
+      hashes: [],
+      types: [],
+      facts: new Map(),
+      deployed: new Map(),
+      killed: new Set(),
+      recovered: new Set(),
+      unrecovered: [],
+    },
+    figures,
+  )

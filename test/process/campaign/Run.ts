@@ -1,0 +1,193 @@
+/**
+ * One kernel from its start to its end, and the clients that work with it meanwhile.
+ */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+
+import {
+  call,
+  type KernelProcess,
+  type ProcessEnd,
+  ready,
+  spawnKernel,
+  startKernel,
+} from "../KernelProcess.ts"
+import type { Concern, Conversation, Turn } from "./Concern.ts"
+import type { Figures } from "./Figures.ts"
+import { type Descendant, descendantsOf, leftovers } from "./Leftovers.ts"
+import type { End } from "./Plan.ts"
+import type { Random } from "./Random.ts"
+
+/** How long any answer, and readiness, may take. */
+const patienceMs = 60_000
+
+/** A kernel that is worked with. */
+export interface Run {
+  readonly kernel: KernelProcess
+  readonly conversation: Conversation
+  /** Completes when it is ready. */
+  readonly ready: Promise<void>
+  readonly end: (how: End) => Promise<void>
+}
+
+/** How kernels are set up. */
+export interface Setting {
+  readonly dataDir: string
+  readonly env: Readonly<Record<string, string>>
+  readonly figures: Figures
+}
+
+/** Waits. */
+export const sleep = (milliseconds: number) =>
+  new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
+
+const within = <A>(work: Promise<A>): Promise<A> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`no answer in ${patienceMs} ms`)), patienceMs)
+  return Promise.race([work, promise]).finally(() => clearTimeout(timer))
+}
+
+const expectNone = async (figures: Figures, descendants: ReadonlyArray<Descendant>) => {
+  const left = await leftovers(descendants)
+  if (left.length > 0) figures.lose(6, `processes outlive the kernel: ${JSON.stringify(left)}`)
+}
+
+/** Starts a kernel only to kill it after so many milliseconds. */
+export const killEarly = async (setting: Setting, afterMs: number): Promise<void> => {
+  const child = spawnKernel(setting)
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()))
+  let listened = false
+  let output = ""
+  child.stdout!.on("data", () => (listened = true))
+  child.stderr!.on("data", (data: Buffer) => (output += String(data)))
+  await sleep(afterMs)
+  const descendants = descendantsOf(child.pid!)
+  if (child.exitCode !== null) {
+    setting.figures.lose(9, `a kernel ended by itself with ${child.exitCode}: ${output}`)
+  }
+  child.kill("SIGKILL")
+  await closed
+  setting.figures.count(listened ? "kills during recovery" : "kills before listening")
+  await expectNone(setting.figures, descendants)
+}
+
+const perform = async (kernel: KernelProcess, how: End): Promise<ProcessEnd> => {
+  switch (how.kind) {
+    case "kill":
+      return kernel.end("SIGKILL")
+    case "stop":
+      return kernel.end("SIGTERM")
+    case "kill while stopping":
+      kernel.signal("SIGTERM")
+      await sleep(how.afterMs)
+      return kernel.end("SIGKILL")
+    case "stop twice":
+      kernel.signal("SIGTERM")
+      await sleep(how.afterMs)
+      return kernel.end("SIGTERM")
+  }
+}
+
+const allowed: Readonly<Record<End["kind"], ReadonlyArray<string>>> = {
+  kill: ["SIGKILL"],
+  stop: ["0"],
+  "kill while stopping": ["SIGKILL", "0"],
+  "stop twice": ["143", "0"],
+}
+
+const judge = (setting: Setting, kernel: KernelProcess, how: End, end: ProcessEnd) => {
+  const { figures, dataDir } = setting
+  const outcome = String(end.signal ?? end.code)
+  figures.count(`ended: ${how.kind} → ${outcome}`)
+  if (!allowed[how.kind].includes(outcome)) {
+    figures.lose(9, `${how.kind} ended with ${outcome}: ${kernel.output().stderr.slice(-3000)}`)
+  }
+  if (outcome === "0" && existsSync(join(dataDir, "kernel.json"))) {
+    figures.lose(9, "kernel.json outlives a clean shutdown")
+  }
+}
+
+const asking =
+  (kernel: KernelProcess, isEnding: () => boolean, figures: Figures): Conversation["ask"] =>
+  async (method, path, request) => {
+    try {
+      return await within(call(kernel, method, path, request))
+    } catch (error) {
+      const cause = (error as { cause?: unknown }).cause ?? error
+      if (!isEnding()) figures.lose(1, `${method} ${path}: no answer: ${String(cause)}`)
+      return undefined
+    }
+  }
+
+/** Starts a kernel; fails when it does not come up. */
+export const start = async (setting: Setting): Promise<Run> => {
+  const { figures } = setting
+  const kernel = await startKernel(setting)
+  let isReady = false
+  let isEnding = false
+  const gone = new AbortController()
+  void kernel.ended.then(() => gone.abort())
+  const becoming = within(ready(kernel)).then(
+    () => void (isReady = true),
+    (error) => {
+      if (!isEnding) figures.lose(4, `the kernel did not become ready: ${String(error)}`)
+    },
+  )
+  void kernel.ended.then(({ code, signal }) => {
+    if (isEnding) return
+    isEnding = true
+    const { stderr } = kernel.output()
+    figures.lose(1, `the kernel ended by itself (${code}, ${signal}): ${stderr.slice(-3000)}`)
+  })
+  return {
+    kernel,
+    ready: becoming,
+    conversation: {
+      url: kernel.url,
+      token: kernel.token,
+      ask: asking(kernel, () => isEnding, figures),
+      isReady: () => isReady,
+      isEnding: () => isEnding,
+      gone: gone.signal,
+    },
+    end: async (how) => {
+      const descendants = descendantsOf(kernel.pid)
+      isEnding = true
+      judge(setting, kernel, how, await perform(kernel, how))
+      await expectNone(figures, descendants)
+    },
+  }
+}
+
+const client = async (
+  turn: Turn,
+  concerns: ReadonlyArray<Concern>,
+  isOver: () => boolean,
+): Promise<void> => {
+  const operations = concerns.flatMap((concern) => concern.operations)
+  const silence = { count: 0 }
+  const ask: Turn["ask"] = async (...request) => {
+    const answer = await turn.ask(...request)
+    if (answer === undefined) silence.count++
+    return answer
+  }
+  // Who got no answer from a kernel that ends need not ask again.
+  while (!isOver() && !(turn.isEnding() && silence.count > 0)) {
+    await turn.random.weighted(operations).run({ ...turn, ask })
+  }
+}
+
+/** Lets clients work until `isOver`, and whoever attends until the kernel is gone. */
+export const work = (
+  { conversation }: Run,
+  concerns: ReadonlyArray<Concern>,
+  clients: number,
+  random: Random,
+  isOver: () => boolean,
+): Promise<unknown> =>
+  Promise.all([
+    ...Array.from({ length: clients }, (_, index) =>
+      client({ ...conversation, client: index, random: random.fork(index) }, concerns, isOver),
+    ),
+    ...concerns.map((concern) => concern.attend?.(conversation)),
+  ])

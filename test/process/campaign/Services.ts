@@ -1,0 +1,315 @@
+/**
+ * Services that clients deploy, kill, deploy again and call. Each client owns some and knows what
+ * each of them must be; a step that was not answered leaves two possibilities, never a third
+ * (promises 1, 2, 3, 10). Some services are fought over: of those the log alone tells.
+ */
+import type { Answer } from "../KernelProcess.ts"
+import { type Audit, sha256 } from "./Audit.ts"
+import type { Concern, Conversation, MakeConcern, Operation, Turn } from "./Concern.ts"
+import type { Figures } from "./Figures.ts"
+
+/** Services per client. */
+const ownServices = 2
+
+/** Services that all clients share. */
+const contended = ["ring-0", "ring-1"] as const
+
+const sharedTenant = "shared"
+
+/** What a service is: its last revision, and what it answers if it lives. */
+interface Truth {
+  readonly revision: number
+  readonly text: string | null
+}
+
+interface Owned {
+  readonly tenant: string
+  readonly service: string
+  readonly client: number
+  /** One truth, or two while a step is in doubt. */
+  possible: ReadonlyArray<Truth>
+}
+
+/** Something a kernel said is durable. */
+interface Acknowledged {
+  readonly kind: "deployed" | "killed"
+  /** `tenant/service@revision`. */
+  readonly revision: string
+  readonly artifact: string
+}
+
+interface Memory {
+  readonly owned: ReadonlyArray<Owned>
+  /** Not yet looked for in the log. */
+  acknowledged: Array<Acknowledged>
+}
+
+const sourceOf = (text: string): string =>
+  `export default { fetch: (): Response => new Response(${JSON.stringify(text)}) }`
+
+const refusedSources = [
+  "export default { fetch: () => {",
+  "export default { start() { throw new Error('no') }, fetch: () => new Response('') }",
+]
+
+const nameOf = ({ tenant, service }: Pick<Owned, "service" | "tenant">) => `${tenant}/${service}`
+
+const surprising = (figures: Figures, what: string, answer: Answer) =>
+  figures.lose(1, `${what} was answered ${answer.status}: ${answer.text.slice(0, 300)}`)
+
+const acknowledge = (
+  memory: Memory,
+  figures: Figures,
+  kind: Acknowledged["kind"],
+  owned: Pick<Owned, "service" | "tenant">,
+  { revision, artifact }: { readonly revision: number; readonly artifact: string },
+) => {
+  memory.acknowledged.push({ kind, revision: `${nameOf(owned)}@${revision}`, artifact })
+  figures.count(`acknowledged ${kind}`)
+}
+
+const makeActs = (memory: Memory, figures: Figures) => {
+  const settled = (turn: Turn) =>
+    memory.owned.filter((own) => own.client === turn.client && own.possible.length === 1)
+
+  const deploy = async (turn: Turn, own: Owned, text: string, source = sourceOf(text)) => {
+    const before = own.possible[0]!
+    const after: Truth = { revision: before.revision + 1, text }
+    const wasReady = turn.isReady()
+    own.possible = [before, after]
+    const answer = await turn.ask("POST", "/v1/services", {
+      tenant: own.tenant,
+      body: { serviceId: own.service, source },
+    })
+    const what = `deploy ${nameOf(own)} on ${JSON.stringify(before)}`
+    if (answer === undefined) return figures.count("steps in doubt")
+    if (answer.status === 201) {
+      own.possible = [after]
+      if (answer.json.revision !== after.revision) surprising(figures, what, answer)
+      if (before.text !== null && wasReady) surprising(figures, what, answer)
+      acknowledge(memory, figures, "deployed", own, answer.json)
+      return
+    }
+    own.possible = [before]
+    const same = before.text === text && answer.json?.revision === before.revision
+    if (answer.status === 200 ? same : answer.status === 409 && before.text !== null) return
+    if (answer.status === 422 && source !== sourceOf(text)) return figures.count("refused sources")
+    if (answer.status === 503 && turn.isEnding()) return figures.count("refused while stopping")
+    surprising(figures, what, answer)
+  }
+
+  const kill = async (turn: Turn, own: Owned) => {
+    const before = own.possible[0]!
+    const after: Truth = { revision: before.revision, text: null }
+    const query = turn.random.chance(0.3) ? "?force=true" : ""
+    own.possible = [before, after]
+    const answer = await turn.ask("DELETE", `/v1/services/${own.service}${query}`, {
+      tenant: own.tenant,
+    })
+    const what = `kill ${nameOf(own)} on ${JSON.stringify(before)}`
+    if (answer === undefined) return figures.count("steps in doubt")
+    if (answer.status === 200 && before.text !== null) {
+      own.possible = [after]
+      if (answer.json.revision !== before.revision) surprising(figures, what, answer)
+      return acknowledge(memory, figures, "killed", own, answer.json)
+    }
+    own.possible = [before]
+    if (answer.status === 404 && before.text === null) return
+    if (answer.status === 503 && turn.isEnding()) return figures.count("refused while stopping")
+    surprising(figures, what, answer)
+  }
+
+  const freshText = (turn: Turn, own: Owned) => `${nameOf(own)} ${turn.random.between(1, 1e9)}`
+  return { settled, deploy, kill, freshText }
+}
+
+const on =
+  (act: (turn: Turn, own: Owned) => Promise<void>, settled: (turn: Turn) => ReadonlyArray<Owned>) =>
+  async (turn: Turn) => {
+    const candidates = settled(turn)
+    // Whatever is in doubt is left alone until the examination.
+    if (candidates.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    else await act(turn, turn.random.pick(candidates))
+  }
+
+const makeContend = (memory: Memory, figures: Figures): Operation => ({
+  name: "contend",
+  weight: 2,
+  run: async (turn) => {
+    const own = { tenant: sharedTenant, service: turn.random.pick(contended) }
+    const source = sourceOf(`${turn.client} ${turn.random.between(1, 3)}`)
+    const deploys = turn.random.chance(0.5)
+    const answer = deploys
+      ? await turn.ask("POST", "/v1/services", {
+          tenant: own.tenant,
+          body: { serviceId: own.service, source },
+        })
+      : await turn.ask("DELETE", `/v1/services/${own.service}`, { tenant: own.tenant })
+    if (answer === undefined) return figures.count("steps in doubt")
+    if (deploys && answer.status === 201) {
+      return acknowledge(memory, figures, "deployed", own, answer.json)
+    }
+    if (!deploys && answer.status === 200) {
+      return acknowledge(memory, figures, "killed", own, answer.json)
+    }
+    if ([200, 409, 404].includes(answer.status)) return
+    if (answer.status === 503 && turn.isEnding()) return
+    surprising(figures, `${deploys ? "deploy" : "kill"} ${nameOf(own)}`, answer)
+  },
+})
+
+const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operation> => {
+  const { settled, deploy, kill, freshText } = makeActs(memory, figures)
+  return [
+    {
+      name: "deploy",
+      weight: 5,
+      run: on((turn, own) => {
+        const { text } = own.possible[0]!
+        const again = text !== null && turn.random.chance(0.3)
+        if (turn.random.chance(0.06)) {
+          return deploy(turn, own, freshText(turn, own), turn.random.pick(refusedSources))
+        }
+        return deploy(turn, own, again ? text : freshText(turn, own))
+      }, settled),
+    },
+    { name: "kill", weight: 3, run: on(kill, settled) },
+    {
+      name: "redeploy",
+      weight: 3,
+      run: on(async (turn, own) => {
+        await kill(turn, own)
+        if (own.possible.length === 1) await deploy(turn, own, freshText(turn, own))
+      }, settled),
+    },
+    {
+      name: "call",
+      weight: 5,
+      run: on(async (turn, own) => {
+        const { text } = own.possible[0]!
+        const wasReady = turn.isReady()
+        const answer = await turn.ask("GET", `/services/${nameOf(own)}/`)
+        if (answer === undefined || turn.isEnding()) return
+        figures.count("calls")
+        const isRight =
+          text === null ? answer.status === 404 : answer.status === 200 && answer.text === text
+        const isEarly = !wasReady && (answer.status === 503 || answer.status === 404)
+        if (!isRight && !isEarly) surprising(figures, `call ${nameOf(own)} (${text})`, answer)
+      }, settled),
+    },
+    makeContend(memory, figures),
+  ]
+}
+
+const lookFor = (memory: Memory, figures: Figures, audit: Audit): void => {
+  for (const { kind, revision, artifact } of memory.acknowledged) {
+    figures.count("acknowledgements checked")
+    if (kind === "deployed" && audit.deployed.get(revision) !== artifact) {
+      figures.lose(1, `the acknowledged deployment of ${revision} is not in the log`)
+    }
+    if (kind === "killed" && !audit.killed.has(revision)) {
+      figures.lose(1, `the acknowledged kill of ${revision} is not in the log`)
+    }
+  }
+  memory.acknowledged = []
+}
+
+interface View {
+  readonly serviceId: string
+  readonly revision: number
+  readonly status: string
+  readonly artifact: string
+}
+
+const listOf = async (conversation: Conversation, figures: Figures, tenant: string) => {
+  const answer = await conversation.ask("GET", "/v1/services?limit=1000", { tenant })
+  if (answer?.status === 200) return answer.json.items as ReadonlyArray<View>
+  figures.lose(10, `the list of ${tenant} was answered ${answer?.status}: ${answer?.text}`)
+  return []
+}
+
+/** Which truth a service turned out to be, if it is any of them. */
+const found = async (conversation: Conversation, own: Owned, view: View | undefined) => {
+  const call = await conversation.ask("GET", `/services/${nameOf(own)}/`)
+  return own.possible.find(({ text, revision }) =>
+    text === null
+      ? view === undefined && call?.status === 404
+      : view?.status === "running" &&
+        view.revision === revision &&
+        view.artifact === sha256(sourceOf(text)) &&
+        call?.status === 200 &&
+        call.text === text,
+  )
+}
+
+const examine = async (
+  memory: Memory,
+  figures: Figures,
+  conversation: Conversation,
+  audit: Audit,
+): Promise<void> => {
+  const running = new Map<string, View>()
+  const tenants = [...memory.owned.map(nameOf), ...audit.facts.keys()].map(
+    (key) => key.split("/")[0]!,
+  )
+  for (const tenant of new Set(tenants)) {
+    for (const view of await listOf(conversation, figures, tenant)) {
+      running.set(`${tenant}/${view.serviceId}`, view)
+    }
+  }
+  for (const [key, view] of running) {
+    const fact = audit.facts.get(key)
+    if (fact?.revision !== view.revision || fact.artifact !== view.artifact) {
+      figures.lose(2, `${key} is ${JSON.stringify(view)}, the log says ${JSON.stringify(fact)}`)
+    }
+  }
+  for (const [key, fact] of audit.facts) {
+    const view = running.get(key)
+    if (fact.artifact !== null && view?.status !== "running") {
+      figures.lose(1, `${key} does not run (${JSON.stringify(view)}): ${JSON.stringify(fact)}`)
+    }
+  }
+  for (const own of memory.owned) {
+    const truth = await found(conversation, own, running.get(nameOf(own)))
+    figures.count("services examined")
+    if (own.possible.length > 1) figures.count("doubts resolved")
+    if (truth === undefined) {
+      const view = JSON.stringify(running.get(nameOf(own)))
+      figures.lose(1, `${nameOf(own)} is ${view}, not one of ${JSON.stringify(own.possible)}`)
+    }
+    const fact = audit.facts.get(nameOf(own))
+    own.possible = [truth ?? { revision: fact?.revision ?? 0, text: null }]
+  }
+}
+
+/** On an image with a torn end nobody knows which of the truths so far it is. */
+const forget = (memory: Memory): Memory => ({ ...memory, owned: [], acknowledged: [] })
+
+const over = (memory: Memory, figures: Figures): Concern => ({
+  name: "services",
+  operations: makeOperations(memory, figures),
+  inspect: (audit) => lookFor(memory, figures, audit),
+  examine: (conversation, audit) => examine(memory, figures, conversation, audit),
+  snapshot: (isWhole) => {
+    const copy: Memory = {
+      owned: memory.owned.map((own) => ({ ...own })),
+      acknowledged: [...memory.acknowledged],
+    }
+    return over(isWhole ? copy : forget(copy), figures)
+  },
+})
+
+/** Services. */
+export const makeServices: MakeConcern = (figures, clients) =>
+  over(
+    {
+      owned: Array.from({ length: clients * ownServices }, (_, index) => ({
+        tenant: `tenant-${index % 3}`,
+        service: `service-${index}`,
+        client: index % clients,
+        possible: [{ revision: 0, text: null }],
+      })),
+      acknowledged: [],
+    },
+    figures,
+  )

@@ -1,0 +1,253 @@
+/**
+ * Sequences of requests over storage that goes wrong at every single step in turn; a step is one
+ * statement on the writing connection, those of the migrations and of recovery included. The
+ * workload knows nothing of the checks, which cite the promises.
+ *
+ * The faults, and why each must be survivable:
+ * - *before*: a statement fails and has done nothing. A full disk and a locked database look so.
+ *   Nothing may have changed, and the next request must succeed (promise 1).
+ * - *after*: a statement is carried out and reported as failed. A device that breaks while it
+ *   answers looks so, at COMMIT above all: nothing may be half done (promises 1, 5).
+ * - *power off before / after*: the files as they are between two statements, which is what
+ *   `kill -9` leaves at any moment (promises 1, 2).
+ * - *torn*: a COMMIT whose bytes reached the disk only up to some point. Its caller was never
+ *   answered; it must have happened as a whole or not at all (promise 5).
+ * - *garbled*: a COMMIT of which later bytes reached the disk and earlier ones did not: devices
+ *   write in any order until they are told to sync (promise 5).
+ * - *storm*: any number of steps fail, before or after, recovery from failures included. Whoever is
+ *   refused cannot know what happened; whoever is answered must be right (promise 1).
+ */
+import { closeSync, openSync, writeSync } from "node:fs"
+
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+
+import { type Disk, dropDisk, makeDisk, takeImage, walBytes } from "../kernel/harness/Disk.ts"
+import {
+  type Faults,
+  type Hook,
+  makeFaults,
+  type Verdict,
+} from "../kernel/harness/FaultyStorage.ts"
+import { build, halt, type Kernel } from "../kernel/harness/Machine.ts"
+import { check, checkRegistry } from "./Checkers.ts"
+import { answered, type Model, nothing, Request } from "./Model.ts"
+import { ask } from "./Workload.ts"
+
+const rounds = Number(process.env["SOLO_TEST_STORMS"] ?? 200)
+const seed = process.env["SOLO_TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
+
+const deployOf = (n: 1 | 2, service: "a" | "b" = "a"): Request => ({
+  do: "deploy",
+  tenant: "t1",
+  service,
+  n,
+})
+const killOf = (service: "a" | "b" = "a"): Request => ({ do: "kill", tenant: "t1", service })
+
+/** Short sequences that meet every decision the deployer takes. */
+const short: ReadonlyArray<ReadonlyArray<Request>> = [
+  [deployOf(1), deployOf(1), deployOf(2)],
+  [deployOf(1), killOf(), deployOf(2)],
+  [deployOf(1), deployOf(1, "b"), killOf()],
+]
+
+const start = Effect.fnUntraced(function* (disk: Disk, faults: Faults) {
+  const [kernel, starting] = yield* build({ disk, open: faults.open })
+  const started = yield* Effect.result(starting)
+  if (Result.isSuccess(started)) return kernel
+  yield* halt(kernel)
+  return yield* started.failure
+})
+
+const abandon = (kernel: Kernel) => Effect.andThen(halt(kernel), discard(kernel.disk))
+const discard = (disk: Disk) => Effect.sync(() => dropDisk(disk))
+
+/** Starts what is left without faults, and checks it. */
+const verify = Effect.fnUntraced(function* (disk: Disk, model: Model, what: string) {
+  const [kernel, starting] = yield* build({ disk })
+  yield* starting
+  assert.deepStrictEqual(check(kernel, model), [], what)
+  yield* abandon(kernel)
+})
+
+/** How many steps a sequence takes from an empty disk on when nothing fails. */
+const countSteps = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
+  const faults = makeFaults()
+  const commits: Array<number> = []
+  faults.decide({ after: (step, sql) => void (sql === "COMMIT" && commits.push(step)) })
+  const kernel = yield* start(makeDisk(), faults)
+  for (const request of requests) yield* ask(kernel, request)
+  const steps = faults.steps()
+  yield* abandon(kernel)
+  return { steps, commits: commits.filter((step) => step <= steps) }
+})
+
+/** One step fails; what is refused has not happened, and everything else succeeds. */
+const failAt = Effect.fnUntraced(function* (
+  requests: ReadonlyArray<Request>,
+  at: number,
+  verdict: Verdict,
+) {
+  const what = `${verdict} step ${at}`
+  const faults = makeFaults()
+  let failed = ""
+  faults.decide({
+    before: (step, sql) => {
+      if (step !== at) return "well"
+      failed = sql
+      return verdict
+    },
+  })
+  const disk = makeDisk()
+  const first = yield* Effect.result(start(disk, faults))
+  // A start that failed leaves a disk that the next one can use.
+  const kernel = Result.isSuccess(first) ? first.success : yield* start(disk, faults)
+  let model = nothing
+  let refused = Result.isSuccess(first) ? 0 : 1
+  for (const request of requests) {
+    const answer = yield* ask(kernel, request)
+    if (answer._tag === "Refused") refused += 1
+    model = answered(model, request, answer)
+  }
+  assert.isAtMost(refused, 1, `one failure costs one request: ${what}, ${failed}`)
+  assert.deepStrictEqual(checkRegistry(kernel), [], `${what}, ${failed}`)
+  const image = takeImage(disk)
+  yield* abandon(kernel)
+  yield* verify(image, model, `${what}, ${failed}`)
+})
+
+/** The power goes off at some step; `look` takes the image that is left. */
+const powerOff = Effect.fnUntraced(function* (
+  requests: ReadonlyArray<Request>,
+  what: string,
+  look: (disk: Disk, off: (image: Disk) => void) => Hook,
+) {
+  const faults = makeFaults()
+  const disk = makeDisk()
+  let image: Disk | undefined
+  faults.decide(look(disk, (taken) => (image ??= taken)))
+  const kernel = yield* start(disk, faults)
+  let model = nothing
+  for (const request of requests) {
+    if (image !== undefined) break
+    const answer = yield* ask(kernel, request)
+    // Whoever asks while the power goes off gets no answer.
+    model = answered(model, request, image === undefined ? answer : { _tag: "Unknown" })
+  }
+  yield* abandon(kernel)
+  assert.isDefined(image, what)
+  yield* verify(image, model, what)
+})
+
+const zero = (path: string, from: number, to: number) => {
+  const file = openSync(path, "r+")
+  writeSync(file, new Uint8Array(to - from), 0, to - from, from)
+  closeSync(file)
+}
+
+/** An image at the COMMIT of step `at` of which only part reached the disk. */
+const tornAt =
+  (at: number, part: number, garbled: boolean) =>
+  (disk: Disk, off: (image: Disk) => void): Hook => {
+    let before = 0
+    return {
+      before: (step) => {
+        if (step === at) before = walBytes(disk)
+        return "well"
+      },
+      after: (step) => {
+        if (step !== at) return
+        const written = walBytes(disk) - before
+        const kept = before + Math.floor(written * part)
+        if (!garbled) return off(takeImage(disk, kept))
+        const image = takeImage(disk)
+        if (written > 0) zero(image.wal, kept, Math.min(kept + 512, before + written))
+        off(image)
+      },
+    }
+  }
+
+const storm = Schema.Struct({
+  requests: Schema.Array(Request).check(Schema.isMinLength(2), Schema.isMaxLength(16)),
+  /** The verdict on each step, over and over; more go well than not. */
+  verdicts: Schema.Array(
+    Schema.Literals(["well", "well", "well", "before", "well", "well", "well", "after"]),
+  ).check(Schema.isMinLength(3), Schema.isMaxLength(40)),
+})
+
+/** Steps fail as they like; whoever is refused knows nothing, whoever is answered is right. */
+const weather = Effect.fnUntraced(function* ({ requests, verdicts }: typeof storm.Type) {
+  const faults = makeFaults()
+  const disk = makeDisk()
+  const kernel = yield* start(disk, faults)
+  faults.decide({ before: (step) => verdicts[step % verdicts.length]! })
+  let model = nothing
+  const calm = Math.ceil(requests.length / 2)
+  for (const [index, request] of requests.entries()) {
+    if (index === calm) faults.stop()
+    const answer = yield* ask(kernel, request)
+    const known = answer._tag === "Refused" && index < calm ? { _tag: "Unknown" as const } : answer
+    assert.isTrue(index < calm || answer._tag !== "Refused", "the store works again afterwards")
+    model = answered(model, request, known)
+  }
+  assert.deepStrictEqual(checkRegistry(kernel), [])
+  const image = takeImage(disk)
+  yield* abandon(kernel)
+  yield* verify(image, model, "after the storm")
+  return true
+})
+
+describe("simulation", () => {
+  for (const [index, requests] of short.entries()) {
+    const name = requests.map((request) => `${request.do} ${request.service}`).join(", ")
+
+    it.effect(
+      `${index + 1}: every step fails once: ${name}`,
+      () =>
+        Effect.gen(function* () {
+          const { steps } = yield* countSteps(requests)
+          for (let at = 1; at <= steps; at++) {
+            yield* failAt(requests, at, "before")
+            yield* failAt(requests, at, "after")
+          }
+        }),
+      { timeout: 60_000 },
+    )
+
+    it.effect(
+      `${index + 1}: the power goes off at every step, every commit is torn: ${name}`,
+      () =>
+        Effect.gen(function* () {
+          const { steps, commits } = yield* countSteps(requests)
+          for (let at = 1; at <= steps; at++) {
+            yield* powerOff(requests, `power off after step ${at}`, (disk, off) => ({
+              after: (step) => void (step === at && off(takeImage(disk))),
+            }))
+          }
+          for (const at of commits) {
+            for (const part of [0, 0.01, 0.3, 0.6, 0.99]) {
+              yield* powerOff(requests, `torn at ${part} of ${at}`, tornAt(at, part, false))
+              yield* powerOff(requests, `garbled at ${part} of ${at}`, tornAt(at, part, true))
+            }
+          }
+        }),
+      { timeout: 60_000 },
+    )
+  }
+
+  it.effect(
+    `${rounds} storms (seed ${seed})`,
+    () =>
+      Effect.gen(function* () {
+        const storms = Arbitrary.schema(storm)
+        const options = { runs: rounds, seed, size: 40 }
+        const result = yield* Arbitrary.checkEffect(storms, weather, options)
+        assert.isUndefined(Arbitrary.formatCheckFailure(result))
+      }),
+    { timeout: 60_000 + rounds * 500 },
+  )
+})

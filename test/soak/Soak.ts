@@ -1,0 +1,80 @@
+/**
+ * One kernel after the other on one data directory, each worked with for long and then killed;
+ * between them everything is checked as in a campaign, and all the while they are measured.
+ */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+import { makeAudit } from "../process/campaign/Audit.ts"
+import { concerns as makers } from "../process/campaign/Concerns.ts"
+import { copyDirectory } from "../process/campaign/CrashImage.ts"
+import { type Figures, makeFigures } from "../process/campaign/Figures.ts"
+import { makeRandom } from "../process/campaign/Random.ts"
+import { sleep, start, work } from "../process/campaign/Run.ts"
+import { look, type Sample } from "./Sample.ts"
+
+/** Lives of the kernel in one soak. */
+const lives = 3
+
+/** Clients that work at the same time. */
+const clients = 2
+
+/** How often a kernel is looked at. */
+const sampleMs = 1000
+
+/** What a soak came to. */
+export interface SoakResult {
+  readonly figures: Figures
+  readonly samples: ReadonlyArray<Sample>
+}
+
+const stepsOf = ({ counts }: Figures): number =>
+  (counts.get("acknowledged deployed") ?? 0) + (counts.get("acknowledged killed") ?? 0)
+
+/** Soaks for so many milliseconds. */
+export const soak = async (
+  durationMs: number,
+  seed: number,
+  env: Readonly<Record<string, string>>,
+): Promise<SoakResult> => {
+  const figures = makeFigures()
+  const root = mkdtempSync(join(tmpdir(), "solo-soak-"))
+  const setting = { dataDir: join(root, "data"), env, figures }
+  const concerns = makers.map((make) => make(figures, clients))
+  const audit = makeAudit(figures)
+  const random = makeRandom(seed)
+  const samples: Array<Sample> = []
+  const begun = performance.now()
+  const verify = () => {
+    copyDirectory(setting.dataDir, join(root, "copy"))
+    audit.read(join(root, "copy", "solo.db"))
+    rmSync(join(root, "copy"), { recursive: true })
+    for (const concern of concerns) concern.inspect?.(audit)
+  }
+  for (let life = 1; life <= lives + 1; life++) {
+    figures.round = life
+    const run = await start(setting)
+    await run.ready
+    for (const concern of concerns) await concern.examine?.(run.conversation, audit)
+    // The last life only shows that everything came back.
+    if (life > lives) {
+      await run.end({ kind: "stop" })
+      verify()
+      break
+    }
+    const endsAt = begun + (durationMs * life) / lives
+    const working = work(run, concerns, clients, random.fork(life), () => false)
+    while (performance.now() < endsAt && !run.conversation.gone.aborted) {
+      const at = Math.round((performance.now() - begun) / 1000)
+      const seen = look(run.kernel.pid, setting.dataDir)
+      samples.push({ at, life, steps: stepsOf(figures), ...seen })
+      await sleep(sampleMs)
+    }
+    await run.end({ kind: "kill" })
+    await working
+    verify()
+  }
+  rmSync(root, { recursive: true, force: true })
+  return { figures, samples }
+}
