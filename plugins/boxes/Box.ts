@@ -54,6 +54,14 @@ const autopsy = (
   return { reason: `the service's process ended ${how}` }
 }
 
+/** What is heard from a box before it has a service. */
+export interface Birth {
+  /** It is up. */
+  readonly booted: () => void
+  /** A piece of the code cache it was asked for. */
+  readonly cache?: (piece: Uint8Array) => void
+}
+
 /** A boxed process. */
 export class Box {
   readonly #child: ChildProcess
@@ -61,7 +69,7 @@ export class Box {
   /** Completes when the process is gone and all its pipes are closed. */
   readonly gone = Deferred.makeUnsafe<Ending>()
   #listener: Listener | undefined
-  #booted: ((seal: string) => void) | undefined
+  #birth: Birth | undefined
   #printed = ""
   #ending: Ending | undefined
   #gone: Ending | undefined
@@ -73,10 +81,10 @@ export class Box {
   constructor(
     command: Command,
     limits: { readonly heapMb: number; readonly memoryMb: number },
-    booted: (seal: string) => void,
+    birth: Birth,
   ) {
     this.#limits = limits
-    this.#booted = booted
+    this.#birth = birth
     const { args, extra, file, uid } = command
     try {
       this.#child = spawn(file, args, {
@@ -126,10 +134,12 @@ export class Box {
       return
     }
     const control = readControl(frame)
-    if (control?.type === Control.booted && this.#booted !== undefined) {
-      this.#booted(control.text)
-      this.#booted = undefined
-    } else if (control?.type === Control.pong && control.id === this.#pinged?.id) {
+    if (control?.type === Control.booted && this.#birth !== undefined) {
+      this.#birth.booted()
+      this.#birth = undefined
+    } else if (control?.type === Control.cache && this.#birth?.cache !== undefined)
+      this.#birth.cache(control.body)
+    else if (control?.type === Control.pong && control.id === this.#pinged?.id) {
       this.#pinged = undefined
       this.#note(control.text)
     } else this.end({ reason: "the box broke the protocol of its driver" })

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Runtime, StartFailed, type Wall } from "solo"
 
-import { bundle, loadBootstrap } from "../realm/Assets.ts"
+import { bundle } from "../realm/Assets.ts"
 import { Box } from "./Box.ts"
 import type { BoxSettings } from "./BoxSettings.ts"
 import { findTools, type Level } from "./Enclosure.ts"
@@ -65,27 +65,34 @@ const missing = (walls: ReadonlyArray<Wall>): string =>
 /** Starts boxes and waits for them. */
 const makeStarter = (findings: Findings, settings: BoxSettings) => {
   const runner = bundle("boxes/BoxRunner.cjs")
-  const { bootstrap, cachedData } = loadBootstrap()
+  const bootstrap = bundle("realm/bootstrap.js")
   const { enclosure } = findings
   const waiting = new WeakMap<Box, Deferred.Deferred<void, StartFailed>>()
   let baseBytes = 0
+  const cache: Array<Uint8Array> = []
 
-  const spawn = (heapMb: number): Box => {
+  const spawn = (heapMb: number, isFirst = false): Box => {
     const memoryMb = heapMb + settings.outsideHeapMb
     const dataBytes = baseBytes === 0 ? 0 : baseBytes + slackBytes + memoryMb * mib
     const command = enclosure.runner(runner, heapMb, dataBytes)
     const ready = Deferred.makeUnsafe<void, StartFailed>()
-    const box = new Box(command, { heapMb, memoryMb }, () =>
-      Deferred.doneUnsafe(ready, Effect.void),
+    const box = new Box(
+      command,
+      { heapMb, memoryMb },
+      {
+        booted: () => Deferred.doneUnsafe(ready, Effect.void),
+        ...(isFirst ? { cache: (piece: Uint8Array) => cache.push(piece) } : {}),
+      },
     )
     waiting.set(box, ready)
     const boot: Boot = {
       bootstrap,
+      makesCache: isFirst,
       dataBytes,
       leashed: enclosure.level === "bubblewrap",
       walls: enclosure.level !== "none",
     }
-    box.send(encodePair(Control.boot, JSON.stringify(boot), cachedData))
+    box.send(encodePair(Control.boot, JSON.stringify(boot), Buffer.concat(cache)))
     return box
   }
 
@@ -103,18 +110,21 @@ const makeStarter = (findings: Findings, settings: BoxSettings) => {
       }),
     )
 
-  const boot = (heapMb: number) =>
+  const boot = (heapMb: number, isFirst = false) =>
     Effect.flatMap(
-      Effect.sync(() => spawn(heapMb)),
+      Effect.sync(() => spawn(heapMb, isFirst)),
       (box) =>
         Effect.as(booted(box), box).pipe(
           Effect.onError(() => Effect.sync(() => box.end({ reason: "it did not come up" }))),
         ),
     )
 
-  /** What an empty box has before it is given anything: limits are counted from there. */
+  /**
+   * Boots a first box for what all others need to know: the memory an empty one has, which limits
+   * are counted from, and V8's code cache.
+   */
   const measure = Effect.gen(function* () {
-    const box = yield* boot(usualHeapMb)
+    const box = yield* boot(usualHeapMb, true)
     baseBytes = statusBytes(innermost(box.pid!), "VmData") ?? 0
     box.end({ reason: "it was measured" })
   })

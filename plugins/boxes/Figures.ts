@@ -16,13 +16,17 @@ const read = (path: string): string | undefined => {
   }
 }
 
+/** The processes that `pid`'s main thread started and that are still there. */
+export const childrenOf = (pid: number): ReadonlyArray<number> =>
+  (read(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").filter(Boolean).map(Number)
+
 /** The process at the end of the chain that starts with `pid`: Node, inside what holds it. */
 export const innermost = (pid: number): number => {
   let found = pid
   for (;;) {
-    const child = read(`/proc/${found}/task/${found}/children`)?.split(" ")[0]
-    if (child === undefined || child === "") return found
-    found = Number(child)
+    const [child] = childrenOf(found)
+    if (child === undefined) return found
+    found = child
   }
 }
 

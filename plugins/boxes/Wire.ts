@@ -8,7 +8,7 @@ import { decode, encode, maxBodyBytes } from "../realm/Frame.ts"
 
 /** The driver's own frames; the realm's end at 63. */
 export const Control = {
-  /** To the box; id: length of the bootstrap in bytes; text of it, then V8's cache of it. */
+  /** To the box; id: length of a text in bytes; the text, JSON of a `Boot`; V8's code cache. */
   boot: 192,
   /** From the box: it is up. Text: JSON of its seal. */
   booted: 193,
@@ -18,6 +18,8 @@ export const Control = {
   ping: 195,
   /** From the box; id: that number; text: JSON `[memoryBytes, cpuMs]`. */
   pong: 196,
+  /** From the box; id: bytes still to come; a piece of the code cache it was asked for. */
+  cache: 197,
 } as const
 
 /** Whether a frame is the driver's own and not the realm's. */
@@ -57,7 +59,7 @@ export const readControl = (frame: Uint8Array) => {
   const decoded = decode(frame)
   if (decoded === undefined) return undefined
   const { type, id, body } = decoded
-  return { type, id, text: Buffer.from(body).toString() }
+  return { type, id, body, text: Buffer.from(body).toString() }
 }
 
 /** Cuts a stream of bytes into frames. */

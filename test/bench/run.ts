@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: all benchmarks, or those whose names are given.
  */
+import { benchBoxes } from "./Boxes.ts"
 import { benchEventStore } from "./EventStore.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
@@ -8,6 +9,7 @@ import { type Measurement, report } from "./Measurement.ts"
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
   "event-store": benchEventStore,
   kernel: benchKernel,
+  boxes: benchBoxes,
 }
 
 const chosen = process.argv.slice(2)

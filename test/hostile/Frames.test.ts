@@ -97,7 +97,8 @@ const startForger = Effect.fnUntraced(function* (script: string) {
   const surroundings = {
     take: () =>
       Effect.sync(
-        () => new Box(enclosure.command(flags, 0), { heapMb: 64, memoryMb: 160 }, () => {}),
+        () =>
+          new Box(enclosure.command(flags, 0), { heapMb: 64, memoryMb: 160 }, { booted: () => {} }),
       ),
     booted: () => Effect.void,
     watch: yield* makeWatch(1000),

@@ -243,7 +243,7 @@ const traps: ReadonlyArray<Scenario> = [
     name: "trap-export-getter",
     tries: "export an object whose methods are getters that change",
     source: (target) =>
-      `${thief(target)} let n = 0; export default { get fetch() { plunder(this); n++; return n % 2 ? () => answer() : { call: plunder } }, get start() { return undefined } }`,
+      `${thief(target)} let n = 0; export default { get fetch() { n++; const f = n < 9 ? () => answer() : { call: plunder }; plunder(f); return f }, get start() { return undefined } }`,
     fate: "answers",
   },
   {

@@ -9,8 +9,8 @@
 import { Buffer } from "node:buffer"
 import { writeSync } from "node:fs"
 
-import { Outbound, encode } from "../../realm/Frame.ts"
-import { prepare, type Prepared } from "../../realm/Runner.ts"
+import { Outbound, encode, maxChunkBytes } from "../../realm/Frame.ts"
+import { makeCodeCache, prepare, type Prepared } from "../../realm/Runner.ts"
 import { Control, Cutter, decodePair, maxInboundBytes, pack } from "../Wire.ts"
 import { seal, type SealOptions } from "./Seal.ts"
 
@@ -18,6 +18,8 @@ import { seal, type SealOptions } from "./Seal.ts"
 export interface Boot extends SealOptions {
   /** The text of the bundle of the realm. */
   readonly bootstrap: string
+  /** Whether to make V8's code cache of it, which depends on Node's flags, and send it. */
+  readonly makesCache: boolean
 }
 
 // Taken before the outer realm is disarmed.
@@ -66,11 +68,19 @@ const figures = (): string => {
   return JSON.stringify([rss(), Math.round((user + system) / 1000)])
 }
 
+const sendCache = (cache: Uint8Array): void => {
+  for (let at = 0; at < cache.length; at += maxChunkBytes) {
+    const end = Math.min(cache.length, at + maxChunkBytes)
+    send(encode(Control.cache, cache.length - end, cache.subarray(at, end)))
+  }
+}
+
 let realm: Prepared | undefined
 
 const boot = (frame: Uint8Array): void => {
   const [head, cache] = decodePair(frame)
-  const { bootstrap, ...options } = JSON.parse(head) as Boot
+  const { bootstrap, makesCache, ...options } = JSON.parse(head) as Boot
+  if (makesCache) sendCache(makeCodeCache(bootstrap))
   const sealed = seal(options)
   realm = prepare({ bootstrap, cachedData: cache.length > 0 ? cache : undefined }, send)
   send(encode(Control.booted, 0, Buffer.from(JSON.stringify(sealed))))

@@ -1,0 +1,168 @@
+/**
+ * Services in boxes beside a bare `node -e` in the same kind of box: starting a hundred, their
+ * memory, from deployment to the first answer with and without warm boxes, and a round trip.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { closeSync } from "node:fs"
+
+import * as Effect from "effect/Effect"
+import { type Instance, Runtime } from "solo"
+
+import { Enclosure, findTools, type Level } from "../../plugins/boxes/Enclosure.ts"
+import { childrenOf, innermost, statusBytes } from "../../plugins/boxes/Figures.ts"
+import { layer } from "../../plugins/boxes/index.ts"
+import { ask, fetching, programOf } from "../contract/RuntimeClient.ts"
+import { type Measurement, median, timed } from "./Measurement.ts"
+
+const services = 100
+const repeats = 15
+const roundTrips = 2000
+/** Boxes started at the same time, bare ones and services alike. */
+const concurrency = 4
+
+const echo = "process.stdin.on('data', (d) => process.stdout.write(d)); process.stdout.write('.')"
+const hello = fetching("return new Response('hello')")
+
+const startBare = async (enclosure: Enclosure): Promise<ChildProcess> => {
+  const flags = ["--permission", "--no-warnings", "-e", echo]
+  const { args, extra, file, uid } = enclosure.command(flags, 0)
+  const child = spawn(file, args, {
+    cwd: "/",
+    env: {},
+    stdio: ["pipe", "pipe", "ignore", ...extra],
+    ...(uid === undefined ? {} : { uid, gid: uid }),
+  })
+  for (const descriptor of extra) closeSync(descriptor)
+  await once(child.stdout!, "data")
+  return child
+}
+
+const end = async (child: ChildProcess) => {
+  child.kill("SIGKILL")
+  await once(child, "close")
+}
+
+const memoryOf = (pid: number): number => statusBytes(innermost(pid), "RssAnon") ?? 0
+
+/** Private memory of the boxes of this process, in bytes. */
+const privateMemory = (): number => median(childrenOf(process.pid).map(memoryOf))
+
+interface Bare {
+  readonly start: number
+  readonly startAll: number
+  readonly memory: number
+  readonly roundTrip: number
+}
+
+const bareRoundTrip = async ({ stdin, stdout }: ChildProcess) => {
+  const sample: Array<number> = []
+  for (let n = 0; n < roundTrips; n++)
+    sample.push(
+      await timed(async () => {
+        stdin!.write("x".repeat(64))
+        await once(stdout!, "data")
+      }),
+    )
+  return median(sample)
+}
+
+const measureBare = async (level: Level): Promise<Bare> => {
+  const enclosure = new Enclosure(level, findTools(), true)
+  const sample: Array<number> = []
+  for (let n = 0; n < repeats; n++) {
+    let child: ChildProcess | undefined
+    sample.push(await timed(async () => (child = await startBare(enclosure))))
+    await end(child!)
+  }
+  const children: Array<ChildProcess> = []
+  const startAll = await timed(() =>
+    Promise.all(
+      Array.from({ length: concurrency }, async () => {
+        while (children.length < services) {
+          const at = children.push(undefined as never) - 1
+          children[at] = await startBare(enclosure)
+        }
+      }),
+    ),
+  )
+  const memory = median(children.map(({ pid }) => memoryOf(pid!)))
+  const roundTrip = await bareRoundTrip(children[0]!)
+  await Promise.all(children.map(end))
+  enclosure.close()
+  return { start: median(sample), startAll, memory, roundTrip }
+}
+
+const program = () => {
+  const { limits, ...rest } = programOf(hello)
+  return { ...rest, limits: { ...limits, heapMb: 64 } }
+}
+
+const clock = Effect.sync(() => performance.now())
+
+const startOne = Effect.gen(function* () {
+  const begin = yield* clock
+  const instance = yield* (yield* Runtime).start(program())
+  yield* ask(instance)
+  return { instance, took: (yield* clock) - begin }
+})
+
+/** From the program to its first answer, with pauses in which a pool may refill. */
+const firstAnswer = (pauseMs: number) =>
+  Effect.gen(function* () {
+    const sample: Array<number> = []
+    for (let n = 0; n < repeats; n++) {
+      yield* Effect.sleep(pauseMs)
+      const { took } = yield* Effect.scoped(startOne)
+      sample.push(took)
+    }
+    return median(sample)
+  })
+
+const requests = (instance: Instance) =>
+  Effect.gen(function* () {
+    const sample: Array<number> = []
+    for (let n = 0; n < roundTrips; n++) {
+      const begin = yield* clock
+      yield* ask(instance)
+      sample.push((yield* clock) - begin)
+    }
+    return median(sample)
+  })
+
+const startAll = Effect.gen(function* () {
+  const begin = yield* clock
+  const started = yield* Effect.all(
+    Array.from({ length: services }, () => startOne),
+    { concurrency },
+  )
+  const took = (yield* clock) - begin
+  const roundTrip = yield* requests(started[0]!.instance)
+  return { took, roundTrip, memory: privateMemory() }
+})
+
+/** Runs the benchmark. */
+export const benchBoxes = async (): Promise<ReadonlyArray<Measurement>> => {
+  const run = <A>(effect: Effect.Effect<A, unknown, Runtime>, pool: number) =>
+    Effect.runPromise(effect.pipe(Effect.provide(layer({ pool }))) as Effect.Effect<A>)
+  const level: Level = findTools().bwrap === undefined ? "sealed" : "bubblewrap"
+  const bare = await measureBare(level)
+  const cold = await run(firstAnswer(0), 0)
+  const warm = await run(firstAnswer(300), 4)
+  const all = await run(Effect.scoped(startAll), 0)
+  const baselineName = `bare node -e in the same box (${level})`
+  const row = (name: string, unit: string, figure: number, baseline: number): Measurement => ({
+    name,
+    unit,
+    figure,
+    baseline,
+    baselineName,
+  })
+  return [
+    row(`start and first answer of ${services} services`, "ms", all.took, bare.startAll),
+    row("deploy to first answer, cold", "ms", cold, bare.start),
+    row("deploy to first answer, from the pool", "ms", warm, bare.start),
+    row("private memory of a service", "MiB", all.memory / 2 ** 20, bare.memory / 2 ** 20),
+    row("request round trip, median", "ms", all.roundTrip, bare.roundTrip),
+  ]
+}
