@@ -17,6 +17,9 @@ import { EventStore } from "./EventStore.ts"
 import { flushShare, KernelConfig } from "./KernelConfig.ts"
 import { Readiness } from "./Readiness.ts"
 
+/** What a part of the shutdown gets when there is no time left, in milliseconds. */
+const lastChanceMs = 50
+
 /** How the run before this one ended; `none` when there was none. */
 export type PreviousEnd = "none" | "clean" | "unclean"
 
@@ -67,8 +70,14 @@ const make = Effect.fnUntraced(function* (identity: Identity) {
       Effect.logError(`shutdown: ${problem}`),
     )
 
+  // Each part has its share; once the whole is used up, what may still be quick gets its chance.
+  const timeLeft = Effect.map(Clock.currentTimeMillis, (now) => {
+    const whole = config.shutdownTimeoutMs
+    return Math.max(lastChanceMs, Math.min(whole * flushShare, whole - (now - (shutdownAt ?? now))))
+  })
+
   const guarded = (what: string, effect: Effect.Effect<unknown, { readonly message: string }>) =>
-    withDeadline(config.shutdownTimeoutMs * flushShare, effect).pipe(
+    Effect.flatMap(timeLeft, (milliseconds) => withDeadline(milliseconds, effect)).pipe(
       Effect.flatMap((done) =>
         Option.isSome(done) ? Effect.void : failed(`${what}: it took too long`),
       ),

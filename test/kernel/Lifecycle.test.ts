@@ -259,4 +259,25 @@ describe("Lifecycle", () => {
         }
       }),
   )
+
+  it.effect(
+    "3.7.6 however much hangs, the whole ends about in time, and what can be flushed is",
+    () =>
+      Effect.gen(function* () {
+        const kernel = yield* boot({ settings: { shutdownTimeoutMs: 10_000 } })
+        for (let n = 0; n < 30; n++) kernel.lifecycle.onFlush(`${n}`, Effect.never)
+        let flushed = false
+        kernel.lifecycle.onFlush(
+          "last",
+          Effect.sync(() => {
+            flushed = true
+          }),
+        )
+        const halting = yield* Effect.forkChild(halt(kernel))
+        yield* pass(12_000, 250)
+        yield* Fiber.join(halting)
+        assert.strictEqual(kernel.lifecycle.problems().length, 30)
+        assert.isTrue(flushed)
+      }),
+  )
 })
