@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 
-import { boot, deploy, kill, named, settle } from "./harness/Machine.ts"
+import { boot, build, deploy, halt, kill, named, pullPlug, settle } from "./harness/Machine.ts"
 
 const a = named("acme", "a")
 const request = { method: "GET", url: "http://service/", headers: [], body: null }
@@ -30,6 +30,21 @@ describe("Ingress", () => {
       const error = yield* Effect.flip(kernel.ingress.request(a, request))
       assert.strictEqual(error._tag, "NotRunning")
       assert.match(error.message, /restarting/)
+    }),
+  )
+
+  it.effect("denies no service before recovery has said what there is (promise 10)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a)
+      const [next, start] = yield* build({ disk: pullPlug(kernel) })
+      yield* Effect.addFinalizer(() => halt(next))
+      const early = yield* Effect.flip(next.ingress.request(a, request))
+      assert.strictEqual(early._tag, "NotRunning")
+      yield* start
+      assert.strictEqual((yield* next.ingress.request(a, request)).status, 200)
+      const none = yield* Effect.flip(next.ingress.request(named("acme", "none"), request))
+      assert.strictEqual(none._tag, "ServiceNotFound")
     }),
   )
 })

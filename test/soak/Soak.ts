@@ -14,8 +14,8 @@ import { makeRandom } from "../process/campaign/Random.ts"
 import { sleep, start, work } from "../process/campaign/Run.ts"
 import { look, type Sample } from "./Sample.ts"
 
-/** Lives of the kernel in one soak. */
-const lives = 3
+/** A small heap, so that the collector cannot put off its work and hide what is kept. */
+const nodeOptions = "--max-old-space-size=96 --max-semi-space-size=1"
 
 /** Clients that work at the same time. */
 const clients = 2
@@ -32,15 +32,24 @@ export interface SoakResult {
 const stepsOf = ({ counts }: Figures): number =>
   (counts.get("acknowledged deployed") ?? 0) + (counts.get("acknowledged killed") ?? 0)
 
-/** Soaks for so many milliseconds. */
-export const soak = async (
-  durationMs: number,
-  seed: number,
-  env: Readonly<Record<string, string>>,
-): Promise<SoakResult> => {
+/** How to soak. */
+export interface SoakOptions {
+  readonly durationMs: number
+  readonly seed: number
+  /** Kernels, one after the other, that share the time. */
+  readonly lives: number
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** Soaks. */
+export const soak = async ({ durationMs, seed, lives, env }: SoakOptions): Promise<SoakResult> => {
   const figures = makeFigures()
   const root = mkdtempSync(join(tmpdir(), "solo-soak-"))
-  const setting = { dataDir: join(root, "data"), env, figures }
+  const setting = {
+    dataDir: join(root, "data"),
+    env: { NODE_OPTIONS: nodeOptions, ...env },
+    figures,
+  }
   const concerns = makers.map((make) => make(figures, clients))
   const audit = makeAudit(figures)
   const random = makeRandom(seed)

@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- --minutes M`: measures a kernel at work for that long, writes the measurements
+ * `npm run soak -- --minutes M --lives L`: measures a kernel at work for that long, writes the measurements
  * to coverage/soak.csv, and ends with 1 if something was lost or grew more than it may.
  */
 import { mkdirSync, writeFileSync } from "node:fs"
@@ -12,7 +12,7 @@ import { columns } from "./Sample.ts"
 import { soak } from "./Soak.ts"
 
 const { values } = parseArgs({
-  options: { minutes: { type: "string" }, seed: { type: "string" } },
+  options: { minutes: { type: "string" }, lives: { type: "string" }, seed: { type: "string" } },
 })
 const minutes = Number(values.minutes ?? 10)
 const seed = Number(values.seed ?? 1)
@@ -20,11 +20,12 @@ const runtime = process.env["SOLO_RUNTIME"]
 const print = (text: string) => process.stdout.write(`${text}\n`)
 const asMebibytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
 
-const { figures, samples } = await soak(
-  minutes * 60_000,
+const { figures, samples } = await soak({
+  durationMs: minutes * 60_000,
   seed,
-  runtime === undefined ? {} : { SOLO_RUNTIME: runtime },
-)
+  lives: Number(values.lives ?? 3),
+  env: runtime === undefined ? {} : { SOLO_RUNTIME: runtime },
+})
 mkdirSync("coverage", { recursive: true })
 const rows = samples.map((sample) => columns.map((column) => sample[column]).join(","))
 writeFileSync("coverage/soak.csv", `${columns.join(",")}\n${rows.join("\n")}\n`)
