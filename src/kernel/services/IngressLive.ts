@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
+import { Readiness } from "../Readiness.ts"
 import { ServiceNotFound } from "./Deployer.ts"
 import { Ingress, RequestTimedOut } from "./Ingress.ts"
-import { Readiness } from "./Readiness.ts"
 import { Registry } from "./Registry.ts"
 import { NotRunning } from "./Runtime.ts"
 
