@@ -41,11 +41,12 @@ describe("README", () => {
           const script = commands
             .replaceAll("http://127.0.0.1:8080", running.url)
             .replaceAll("data/", `${dataDir}/`)
+            .replaceAll("backup.db", `${dataDir}/../backup.db`)
           const kills = script.includes("kill -9")
           const done = spawnSync("bash", ["-c", script], {
             cwd: root,
             encoding: "utf8",
-            env: { ...process.env, TOKEN: running.token },
+            env: { ...process.env, TOKEN: running.token, SOLO_DATA_DIR: dataDir },
           })
           ran += 1
           if (kills) {
