@@ -13,7 +13,7 @@ import { copyDirectory, takeImage } from "./CrashImage.ts"
 import { type Figures, makeFigures } from "./Figures.ts"
 import { makePlan, type Plan } from "./Plan.ts"
 import { makeRandom, type Random } from "./Random.ts"
-import { killEarly, type Run, type Setting, sleep, start, work } from "./Run.ts"
+import { endEarly, type Run, type Setting, sleep, start, work } from "./Run.ts"
 
 /** Clients that work at the same time. */
 const clients = 4
@@ -81,8 +81,8 @@ const photograph = async (era: Era, run: Run, isTorn: boolean, random: Random) =
 }
 
 const play = async (era: Era, plan: Plan, random: Random): Promise<void> => {
-  for (const afterMs of plan.stillborn) {
-    await killEarly(era, afterMs)
+  for (const stillborn of plan.stillborn) {
+    await endEarly(era, stillborn)
     inspect(era)
   }
   const run = await start(era)

@@ -15,10 +15,16 @@ export type End =
   /** `SIGTERM`, and so much later again. */
   | { readonly kind: "stop twice"; readonly afterMs: number }
 
+/** A kernel that is ended so many milliseconds after its start, wherever it is by then. */
+export interface Stillborn {
+  readonly afterMs: number
+  readonly signal: "SIGKILL" | "SIGTERM"
+}
+
 /** One round. */
 export interface Plan {
-  /** Kernels to start and kill before the one that is worked with: milliseconds each may live. */
-  readonly stillborn: ReadonlyArray<number>
+  /** Kernels to start and end before the one that is worked with. */
+  readonly stillborn: ReadonlyArray<Stillborn>
   /** Whether clients begin before the kernel is ready. Then nothing is examined in this round. */
   readonly isEager: boolean
   readonly workMs: number
@@ -46,7 +52,10 @@ export const makePlan = (random: Random): Plan => {
   return {
     // A start takes a few hundred milliseconds: these die while they migrate, fold or recover.
     stillborn: random.chance(0.3)
-      ? Array.from({ length: random.between(1, 2) }, () => random.between(30, 600))
+      ? Array.from({ length: random.between(1, 2) }, () => ({
+          afterMs: random.between(30, 700),
+          signal: random.chance(0.7) ? "SIGKILL" : "SIGTERM",
+        }))
       : [],
     isEager: random.chance(0.25),
     workMs,

@@ -15,7 +15,7 @@ import {
 import type { Concern, Conversation, Turn } from "./Concern.ts"
 import type { Figures } from "./Figures.ts"
 import { type Descendant, descendantsOf, leftovers } from "./Leftovers.ts"
-import type { End } from "./Plan.ts"
+import type { End, Stillborn } from "./Plan.ts"
 import type { Random } from "./Random.ts"
 
 /** How long any answer, and readiness, may take. */
@@ -52,10 +52,13 @@ const expectNone = async (figures: Figures, descendants: ReadonlyArray<Descendan
   if (left.length > 0) figures.lose(6, `processes outlive the kernel: ${JSON.stringify(left)}`)
 }
 
-/** Starts a kernel only to kill it after so many milliseconds. */
-export const killEarly = async (setting: Setting, afterMs: number): Promise<void> => {
+/** Starts a kernel only to end it before it has done anything. */
+export const endEarly = async (setting: Setting, { afterMs, signal }: Stillborn): Promise<void> => {
+  const { figures } = setting
   const child = spawnKernel(setting)
-  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()))
+  const closed = new Promise<string>((resolve) =>
+    child.once("close", (code, by) => resolve(String(by ?? code))),
+  )
   let listened = false
   let output = ""
   child.stdout!.on("data", () => (listened = true))
@@ -63,12 +66,18 @@ export const killEarly = async (setting: Setting, afterMs: number): Promise<void
   await sleep(afterMs)
   const descendants = descendantsOf(child.pid!)
   if (child.exitCode !== null) {
-    setting.figures.lose(9, `a kernel ended by itself with ${child.exitCode}: ${output}`)
+    figures.lose(9, `a kernel ended by itself with ${child.exitCode}: ${output}`)
   }
-  child.kill("SIGKILL")
-  await closed
-  setting.figures.count(listened ? "kills during recovery" : "kills before listening")
-  await expectNone(setting.figures, descendants)
+  child.kill(signal)
+  const outcome = await closed
+  // Before it listens to signals, SIGTERM ends it as it ends any process.
+  if (outcome !== signal && !(signal === "SIGTERM" && outcome === "0")) {
+    figures.lose(9, `${signal} at ${afterMs} ms ended with ${outcome}: ${output}`)
+  }
+  figures.count(
+    `ended: ${signal} ${listened ? "during recovery" : "before listening"} → ${outcome}`,
+  )
+  await expectNone(figures, descendants)
 }
 
 const perform = async (kernel: KernelProcess, how: End): Promise<ProcessEnd> => {
