@@ -18,6 +18,9 @@ const maxBacklogBytes = 48 * 1024 * 1024
 /** What is kept of what Node itself prints, such as why it ran out of memory. */
 const maxPrinted = 8192
 
+/** How long pipes may stay open after the process that was started is gone, in milliseconds. */
+const closeTimeoutMs = 1000
+
 /** How a box ended. */
 export interface Ending {
   readonly reason: string
@@ -90,6 +93,8 @@ export class Box {
       this.#child = spawn(file, args, {
         cwd: "/",
         env: {},
+        // A process group of its own: to be killed as one, and out of reach of a terminal's Ctrl-C.
+        detached: true,
         stdio: ["pipe", "pipe", "pipe", ...extra],
         ...(uid === undefined ? {} : { uid, gid: uid }),
       })
@@ -117,6 +122,9 @@ export class Box {
     })
     // Not "exit": bubblewrap may be gone before the process in it, whose pipes close last.
     child.on("close", (code, signal) => this.#finish(code, signal))
+    child.on("exit", (code, signal) => {
+      setTimeout(() => this.#finish(code, signal), closeTimeoutMs).unref()
+    })
   }
 
   #finish(code: number | null, signal: string | null): void {
@@ -213,6 +221,21 @@ export class Box {
   end(ending: Ending): void {
     if (this.#ending !== undefined) return
     this.#ending = ending
-    this.#child.kill("SIGKILL")
+    this.#kill()
+  }
+
+  /**
+   * Bubblewrap that is killed while it sets a box up leaves its half of it behind, waiting for
+   * ever: so the whole group goes, and the pipe closes for what has left the group since.
+   */
+  #kill(): void {
+    const { exitCode, pid, signalCode, stdin } = this.#child
+    stdin?.destroy()
+    if (pid === undefined || exitCode !== null || signalCode !== null) return
+    try {
+      process.kill(-pid, "SIGKILL")
+    } catch {
+      this.#child.kill("SIGKILL")
+    }
   }
 }

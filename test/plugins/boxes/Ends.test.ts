@@ -1,0 +1,53 @@
+/**
+ * A box that is ended at whatever moment leaves no process behind, also while it is being set up
+ * (promise 9).
+ */
+import { readFileSync, readdirSync } from "node:fs"
+
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+
+import { Box } from "../../../plugins/boxes/Box.ts"
+import { Enclosure, findTools, type Level } from "../../../plugins/boxes/Enclosure.ts"
+
+const boxes = 60
+/** Within so many milliseconds of its start a box is ended: before, while and after it comes up. */
+const spreadMs = 30
+
+const commandOf = (pid: string) => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8")
+  } catch {
+    return ""
+  }
+}
+
+const left = (mark: string) => readdirSync("/proc").filter((pid) => commandOf(pid).includes(mark))
+
+const { bwrap } = findTools()
+const levels: ReadonlyArray<Level> =
+  process.platform !== "linux" ? [] : bwrap === undefined ? ["sealed"] : ["bubblewrap", "sealed"]
+
+describe.skipIf(levels.length === 0)("the end of a box", () => {
+  it.live.each(levels)(
+    "leaves nothing behind, in %s",
+    (level) =>
+      Effect.gen(function* () {
+        const enclosure = new Enclosure(level, findTools(), true)
+        const mark = `mark-${process.pid}-${level}`
+        const script = `process.stdin.on("data", () => {}) // ${mark}`
+        for (let n = 0; n < boxes; n++) {
+          const command = enclosure.runner(script, 64, 0)
+          const box = new Box(command, { heapMb: 64, memoryMb: 160 }, { booted: () => {} })
+          yield* Effect.sleep((n * spreadMs) / boxes)
+          box.end({ reason: "the test" })
+          assert.strictEqual((yield* Deferred.await(box.gone)).reason, "the test")
+        }
+        enclosure.close()
+        yield* Effect.sleep(200)
+        assert.deepStrictEqual(left(mark), [])
+      }),
+    30_000,
+  )
+})
