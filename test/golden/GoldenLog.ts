@@ -13,7 +13,7 @@ import { allEvents, call, type KernelProcess } from "../process/KernelProcess.ts
 export const goldenDirectory = fileURLToPath(new URL(".", import.meta.url))
 
 /** The tenants of a recording. */
-export const goldenTenants = ["acme", "beta"] as const
+const goldenTenants = ["acme", "beta"] as const
 
 /** What a kernel makes of a log. */
 export interface Meaning {

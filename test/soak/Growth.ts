@@ -5,7 +5,7 @@
 import type { Sample } from "./Sample.ts"
 
 /** What may grow, and how much, per 1000 deployments and kills. */
-export interface Bound {
+interface Bound {
   readonly what: "handles" | "rss" | "threads"
   readonly per1000: number
   /** Growth below this is noise, whatever the rate. */
@@ -15,7 +15,7 @@ export interface Bound {
 const mebibyte = 1024 * 1024
 
 /** The bounds of a soak. */
-export const bounds: ReadonlyArray<Bound> = [
+const bounds: ReadonlyArray<Bound> = [
   { what: "rss", per1000: 4 * mebibyte, noise: 24 * mebibyte },
   { what: "handles", per1000: 2, noise: 16 },
   { what: "threads", per1000: 1, noise: 12 },
