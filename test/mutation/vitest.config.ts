@@ -11,6 +11,8 @@ export default defineConfig({
   root: fileURLToPath(new URL("../..", import.meta.url)),
   resolve: { alias: { solo: fileURLToPath(new URL("../../src/index.ts", import.meta.url)) } },
   test: {
+    // Instrumented code on a busy machine takes its time.
+    testTimeout: 30_000,
     include: ["test/{kernel,domain,recovery}/**/*.test.ts"],
     exclude: ["test/recovery/Properties.test.ts", "test/recovery/Simulation.test.ts"],
   },
