@@ -9,17 +9,25 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import { EventsApi } from "./EventsApi.ts"
 import { HealthApi } from "./HealthApi.ts"
 import { LogsApi } from "./LogsApi.ts"
+import { OperationApi } from "./OperationApi.ts"
 import { describeRawRoutes } from "./RawRoutes.ts"
 import { RecoveryApi } from "./RecoveryApi.ts"
+import { SecretsApi } from "./SecretsApi.ts"
 import { ServicesApi } from "./ServicesApi.ts"
+import { TokensApi } from "./TokensApi.ts"
+import { VerificationApi } from "./VerificationApi.ts"
 
 /** @see the file's head */
 export class Api extends HttpApi.make("solo")
   .add(ServicesApi)
   .add(LogsApi)
   .add(EventsApi)
+  .add(TokensApi)
+  .add(SecretsApi)
   .add(HealthApi)
   .add(RecoveryApi)
+  .add(VerificationApi)
+  .add(OperationApi)
   .annotate(HttpApi.ParseOptions, { errors: "all" })
   .annotate(HttpApi.PayloadParseOptions, { errors: "all", onExcessProperty: "error" })
   .annotate(OpenApi.Title, "Solo")

@@ -8,7 +8,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { eventTypes, ServiceId } from "solo"
 
-import { Authorization, RequiredPermission } from "./Authorization.ts"
+import { Authorization, needs, RequiredPermission } from "./Authorization.ts"
 import { pageOf, pageQuery } from "./Page.ts"
 import { answers } from "./Problem.ts"
 import { ProblemDetails } from "./ProblemDetails.ts"
@@ -61,11 +61,11 @@ const list = HttpApiEndpoint.get("list", "/v1/events", {
     "request-timed-out",
   ),
 })
-  .annotate(RequiredPermission, "read")
+  .annotate(RequiredPermission, needs("read", "own"))
   .annotate(OpenApi.Summary, "Read events, or follow them")
   .annotate(
     OpenApi.Description,
-    "The events that match, in order of their ids. With `Accept: text/event-stream` those up to now and then every new one once it is durable, as server-sent events: `id` is the event's id, `event` its type, `data` the event as JSON. After a break `Last-Event-ID` resumes without gap or duplicate. A root token without X-Tenant-ID sees the whole log, the system's own events included; everybody else sees one tenant's.",
+    "The events that match, in order of their ids. With `Accept: text/event-stream` those up to now and then every new one once it is durable, as server-sent events: `id` is the event's id, `event` its type, `data` the event as JSON. After a break `Last-Event-ID` resumes without gap or duplicate. A root token without X-Tenant-ID sees the whole log, the system's own events included; everybody else sees one tenant's, and with a token that is bound to a service that service's. A stream ends when its token is revoked or expires.",
   )
 
 /** The group `events`. */

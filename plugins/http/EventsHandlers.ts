@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { type Event, type EventFilter, EventStore } from "solo"
 
 import { Api } from "./Api.ts"
-import { Caller } from "./Authorization.ts"
+import { Caller } from "./Caller.ts"
 import { EventView } from "./EventsApi.ts"
 import { fromKernel, invalidRequest } from "./Failures.ts"
 import { cursorAt, defaultLimit, malformedCursor, positionOf } from "./Page.ts"
@@ -76,10 +76,13 @@ export const EventsHandlers = HttpApiBuilder.group(
       "list",
       Effect.fn("http.events.list")(function* ({ query, request }) {
         const caller = yield* Caller
+        if (query.serviceId !== undefined) {
+          yield* caller.require("read", { serviceId: query.serviceId })
+        }
         const live = wantsEventStream(request)
         const filter: EventFilter = {
           tenantId: caller.tenantId ?? undefined,
-          serviceId: query.serviceId,
+          serviceId: query.serviceId ?? caller.serviceId ?? undefined,
           types: query.type,
           sinceId: yield* startAfter(
             query.sinceId,
@@ -91,6 +94,7 @@ export const EventsHandlers = HttpApiBuilder.group(
           return yield* Effect.mapError(page(filter, query.limit ?? defaultLimit), fromKernel)
         }
         return yield* streams.open(
+          caller,
           Stream.map(eventStore.subscribe(filter), (event) => ({
             id: String(event.id),
             event: event.type,

@@ -8,16 +8,68 @@ import { HttpApiSchemaError } from "effect/http-api/HttpApiError"
 import * as HttpServerError from "effect/http/HttpServerError"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as SchemaIssue from "effect/SchemaIssue"
-import type { AppendError, DeployError, IngressError, KillError, ServiceNotFound } from "solo"
+import type {
+  AppendError,
+  DeployError,
+  Forbidden,
+  GrantError,
+  IngressError,
+  InvalidToken,
+  KillError,
+  MasterKeysKept,
+  RateExceeded,
+  RootNotAttenuable,
+  RootTokenKept,
+  SecretNotFound,
+  ServiceNotFound,
+  StoreSecretError,
+  TokenNotFound,
+  TooDeep,
+} from "solo"
 
 import { CurrentRequest } from "./CurrentRequest.ts"
 import { type FieldError, Problem, problem, problemResponse } from "./Problem.ts"
 import type { ProblemName } from "./ProblemCatalogue.ts"
 
 /** Every typed failure of the kernel that a request can meet. */
-export type KernelError = DeployError | KillError | IngressError | AppendError | ServiceNotFound
+export type KernelError =
+  | DeployError
+  | KillError
+  | IngressError
+  | AppendError
+  | ServiceNotFound
+  | InvalidToken
+  | RateExceeded
+  | Forbidden
+  | GrantError
+  | TooDeep
+  | RootNotAttenuable
+  | TokenNotFound
+  | StoreSecretError
+  | SecretNotFound
+  | RootTokenKept
+  | MasterKeysKept
 
-const names: Record<Exclude<KernelError["_tag"], "StorageError" | "CompileFailed">, ProblemName> = {
+type Special =
+  | "StorageError"
+  | "CompileFailed"
+  | "RateExceeded"
+  | "RootTokenKept"
+  | "MasterKeysKept"
+
+const names: Record<Exclude<KernelError["_tag"], Special>, ProblemName> = {
+  InvalidToken: "unauthenticated",
+  Forbidden: "forbidden",
+  WouldWiden: "would-widen",
+  TooManyTokens: "too-many-tokens",
+  TooManyUnstored: "too-many-unstored",
+  TooDeep: "attenuated-too-often",
+  RootNotAttenuable: "root-not-attenuable",
+  TokenNotFound: "token-not-found",
+  SecretTooLarge: "secret-too-large",
+  TooManySecrets: "too-many-secrets",
+  SecretNotFound: "secret-not-found",
+  DataKeyDamaged: "secret-damaged",
   ServiceConflict: "service-conflict",
   ServiceNotFound: "service-not-found",
   SourceTooLarge: "source-too-large",
@@ -46,6 +98,15 @@ export const fromKernel = (error: KernelError): Problem => {
         line: error.line,
         column: error.column,
       })
+    case "RateExceeded":
+      return new Problem({
+        problem: "rate-exceeded",
+        detail: error.message,
+        retryAfter: Math.max(1, Math.ceil(error.retryAfterMs / 1000)),
+      })
+    case "RootTokenKept":
+    case "MasterKeysKept":
+      return problem(error.reason === "fixed" ? "key-fixed" : "storage-unavailable", error.message)
     default:
       return problem(names[error._tag], error.message)
   }
@@ -101,6 +162,20 @@ const fromMachinery = (error: unknown): Problem | undefined => {
   }
   return undefined
 }
+
+/**
+ * Replaces whatever is said about a body by `expected`: where a client may have put a secret in the
+ * wrong place, not even the names of its fields are repeated.
+ */
+export const withoutEcho =
+  (expected: string) =>
+  (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+    Cause.hasInterruptsOnly(cause) || !isBodyMistake(Cause.squash(cause))
+      ? cause
+      : Cause.fail(invalidRequest([{ path: ["payload"], message: expected }]))
+
+const isBodyMistake = (error: unknown): boolean =>
+  HttpApiSchemaError.is(error) && error.kind === "Payload"
 
 /** The problem inside `cause`, or `undefined` when the cause is a defect or an interruption. */
 export const problemOf = (cause: Cause.Cause<unknown>): Problem | undefined => {

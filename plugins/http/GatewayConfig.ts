@@ -47,6 +47,19 @@ export const GatewayConfig = Schema.Struct({
     "Open connections; further ones are closed at once.",
   ),
   maxEventStreams: number(1, 100_000, 256, "Server-sent event streams open at once."),
+  maxInFlight: number(
+    1,
+    1_000_000,
+    2048,
+    "Requests with a good token in flight at once. One tenant gets no more than are still free: at most half of them when it is alone, a third when another has as many.",
+  ),
+  maxInFlightPerTenant: number(1, 1_000_000, 512, "Requests of one tenant in flight at once."),
+  maxBegunPerTurn: number(
+    1,
+    10_000,
+    8,
+    "Requests begun per turn of the event loop, tenants taking turns. Small is fair, large is a little faster.",
+  ),
   requestTimeoutMs: milliseconds(
     330_000,
     "How long a call of the API may take until its response begins. The default leaves room for the longest start-up timeout a service may ask for.",

@@ -7,13 +7,13 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 
-import { RequiredPermission } from "./Authorization.ts"
+import { open, RequiredPermission } from "./Authorization.ts"
 import { ProblemDetails } from "./ProblemDetails.ts"
 
 const live = HttpApiEndpoint.get("live", "/health/live", {
   success: Schema.Struct({ status: Schema.Literal("live") }).annotate({ identifier: "Live" }),
 })
-  .annotate(RequiredPermission, "public")
+  .annotate(RequiredPermission, open)
   .annotate(OpenApi.Summary, "Is the process alive")
   .annotate(OpenApi.Description, "200 for as long as the process can answer at all.")
 
@@ -34,7 +34,7 @@ const ready = HttpApiEndpoint.get("ready", "/health/ready", {
     Unready.pipe(HttpApiSchema.status(503)),
   ],
 })
-  .annotate(RequiredPermission, "public")
+  .annotate(RequiredPermission, open)
   .annotate(OpenApi.Summary, "Can the kernel be relied on")
   .annotate(
     OpenApi.Description,

@@ -8,12 +8,20 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
-import { Ingress, type ServiceId, type ServiceResponse, type TenantId } from "solo"
+import {
+  CapabilityManager,
+  Ingress,
+  type ServiceId,
+  ServiceNotFound,
+  type ServiceResponse,
+  type TenantId,
+} from "solo"
 
-import { admit, Authority, bearerToken } from "./Authorization.ts"
+import { admit, bearerToken } from "./Caller.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
 import { fromKernel, invalidRequest } from "./Failures.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
+import { LoadShedder } from "./LoadShedder.ts"
 import { Problem, problem } from "./Problem.ts"
 import { ingressPermission } from "./RawRoutes.ts"
 import { toClient, toService } from "./ServiceHeaders.ts"
@@ -107,20 +115,29 @@ const respond = (
 export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">) =>
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
-      const authority = yield* Authority
+      const capabilities = yield* CapabilityManager
+      const shedder = yield* LoadShedder
       const ingress = yield* Ingress
       const originOf = makeOriginOf()
 
       const handle = Effect.fnUntraced(function* (request: HttpServerRequest) {
         const { headers, method, url } = request
-        yield* admit(
-          authority,
-          bearerToken(headers["authorization"]),
-          ingressPermission,
-          headers["x-tenant-id"],
-        )
         const target = pattern.exec(url)
-        if (target === null) return yield* malformedName
+        const token = bearerToken(headers["authorization"])
+        if (target === null) {
+          yield* admit(capabilities, token, { permission: ingressPermission, on: "own" })
+          return yield* malformedName
+        }
+        const tenantId = target[1] as TenantId
+        const serviceId = target[2] as ServiceId
+        const caller = yield* admit(
+          capabilities,
+          token,
+          { permission: ingressPermission, on: { serviceId }, tenantId },
+          // Another tenant's service and one that is not there are the same to the caller.
+          fromKernel(new ServiceNotFound({ serviceId })),
+        )
+        yield* shedder.enter(caller)
         if (method === "TRACE") return yield* untraceable
         const { body, exceeded, tooLarge } = bounded(request, config.maxIngressBodyBytes)
         if (exceeded()) return yield* tooLarge
@@ -128,7 +145,7 @@ export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">)
         const rest = target[3]!
         const response = yield* ingress
           .request(
-            { tenantId: target[1] as TenantId, serviceId: target[2] as ServiceId },
+            { tenantId, serviceId },
             {
               method,
               url: `http://${originOf(headers["host"])}${rest.startsWith("/") ? "" : "/"}${rest}`,

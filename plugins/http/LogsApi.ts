@@ -8,7 +8,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { ServiceId } from "solo"
 
-import { Authorization, RequiredPermission } from "./Authorization.ts"
+import { Authorization, needs, RequiredPermission } from "./Authorization.ts"
 import { pageOf, pageQuery } from "./Page.ts"
 import { answers } from "./Problem.ts"
 import { ProblemDetails } from "./ProblemDetails.ts"
@@ -51,11 +51,11 @@ const read = HttpApiEndpoint.get("read", "/v1/services/:serviceId/logs", {
     "request-timed-out",
   ),
 })
-  .annotate(RequiredPermission, "read")
+  .annotate(RequiredPermission, needs("read", "service"))
   .annotate(OpenApi.Summary, "Read a service's log")
   .annotate(
     OpenApi.Description,
-    "What the service printed, oldest first, as far back as the kernel keeps it. With `Accept: text/event-stream` the lines kept and then new ones as they come, as server-sent events named `log`; `Last-Event-ID` resumes.",
+    "What the service printed, oldest first, as far back as the kernel keeps it. With `Accept: text/event-stream` the lines kept and then new ones as they come, as server-sent events named `log`; `Last-Event-ID` resumes. A stream ends when its token is revoked or expires.",
   )
 
 /** The group `logs`. */

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { type ServiceLogLine, ServiceLogs } from "solo"
 
 import { Api } from "./Api.ts"
-import { callingTenant } from "./Authorization.ts"
+import { Caller, callingTenant } from "./Caller.ts"
 import { fromKernel } from "./Failures.ts"
 import { LogLine } from "./LogsApi.ts"
 import { cursorAt, defaultLimit, malformedCursor, positionOf } from "./Page.ts"
@@ -78,6 +78,7 @@ export const LogsHandlers = HttpApiBuilder.group(
         const positions = positionsFrom(from)
         if (live) {
           return yield* streams.open(
+            yield* Caller,
             serviceLogs.follow(name, filter).pipe(
               Stream.map((line) => ({ line, at: positions(line) })),
               Stream.filter(({ at }) => at !== undefined),

@@ -32,6 +32,8 @@ export class Problem extends Schema.TaggedError<Problem>()("Problem", {
   column: Schema.optionalKey(Schema.Int),
   /** Methods the path has, for `method-not-allowed`. */
   allow: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** Seconds after which to try again, where that is known better than the catalogue does. */
+  retryAfter: Schema.optionalKey(Schema.Int),
 }) {
   override get message(): string {
     return this.detail
@@ -59,7 +61,7 @@ export const problemBody = (problem: Problem, requestId: string) => {
 
 /** Headers that go with a problem, beside those of every response. */
 const problemHeaders = (problem: Problem): Record<string, string> => {
-  const { retryAfter } = problemKind(problem.problem)
+  const retryAfter = problem.retryAfter ?? problemKind(problem.problem).retryAfter
   return {
     ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
     ...(problem.problem === "unauthenticated" ? { "www-authenticate": 'Bearer realm="solo"' } : {}),

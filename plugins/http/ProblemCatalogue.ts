@@ -28,6 +28,11 @@ export const problemKinds = {
     "The body is not JSON",
     "The body must be one JSON document in UTF-8.",
   ),
+  "root-not-attenuable": kind(
+    400,
+    "The root token cannot be narrowed",
+    "Grant a token with it instead (POST /v1/tokens).",
+  ),
   "malformed-http": kind(
     400,
     "The request is not HTTP",
@@ -43,9 +48,25 @@ export const problemKinds = {
     "No valid token",
     "Send `Authorization: Bearer <token>` with a token of this kernel.",
   ),
-  forbidden: kind(403, "Not permitted", "The token does not hold the permission that is needed."),
+  forbidden: kind(
+    403,
+    "Not permitted",
+    "The token does not hold the permission that is needed, or not here: it is bound to one service, or belongs to another tenant than X-Tenant-ID names.",
+  ),
+  "would-widen": kind(
+    403,
+    "The token would be wider",
+    "A token can give no more than it holds itself: permission, service, time and rate. `detail` says which it was.",
+  ),
   "route-not-found": kind(404, "No such route", "The API has nothing at this path."),
   "service-not-found": kind(404, "No such service", "The tenant has no service of this name."),
+  "token-not-found": kind(404, "No such token", "The tenant has no good token of this hash."),
+  "secret-not-found": kind(404, "No such secret", "The tenant has no secret of this name."),
+  "verification-not-found": kind(
+    404,
+    "No verification yet",
+    "This kernel process has not finished a verification yet; POST /v1/verification makes one.",
+  ),
   "report-not-found": kind(
     404,
     "No recovery yet",
@@ -66,6 +87,11 @@ export const problemKinds = {
     "Another spec runs under this id",
     "Kill the service first, or choose another id.",
   ),
+  "key-fixed": kind(
+    409,
+    "The key is not the kernel's to replace",
+    "It was given to the kernel from outside and has to be replaced there; `detail` says how.",
+  ),
   "body-too-large": kind(413, "The body is too large", "Send less; `detail` names the bound."),
   "source-too-large": kind(
     413,
@@ -76,6 +102,11 @@ export const problemKinds = {
     413,
     "The spec is too large for the log",
     "What the event log must keep of the spec, such as `env`, has an upper bound.",
+  ),
+  "secret-too-large": kind(
+    413,
+    "The secret is too large",
+    "A secret has an upper bound; `detail` names it.",
   ),
   "unsupported-media-type": kind(
     415,
@@ -102,6 +133,35 @@ export const problemKinds = {
     "The service did not start in time",
     "`start` must return within `limits.startupTimeoutMs`. Nothing was deployed.",
   ),
+  "attenuated-too-often": kind(
+    422,
+    "The token was attenuated too often",
+    "Attenuate a token that is nearer to the granted one.",
+  ),
+  "rate-exceeded": kind(
+    429,
+    "The token is presented too often",
+    "The token, or one it was made from, has a rate limit. `Retry-After` says when it is good again.",
+    1,
+  ),
+  "tenant-overloaded": kind(
+    429,
+    "Too many requests of the tenant",
+    "As many requests of one tenant are in flight as may be, or as leave room for other tenants.",
+    1,
+  ),
+  "too-many-tokens": kind(
+    429,
+    "Too many tokens",
+    "The tenant has as many tokens as it may; revoke some, or let them expire.",
+    60,
+  ),
+  "too-many-secrets": kind(
+    429,
+    "Too many secrets",
+    "The tenant has as many secrets as it may; revoke one first.",
+    60,
+  ),
   "too-many-services": kind(
     429,
     "Too many services",
@@ -117,6 +177,11 @@ export const problemKinds = {
     500,
     "The kernel made a mistake",
     "This is a defect. The kernel's log has its cause under the same `requestId`.",
+  ),
+  "secret-damaged": kind(
+    500,
+    "The vault is damaged",
+    "What is stored does not open. `detail` says what to store again or to restore.",
   ),
   "service-failed": kind(
     502,
@@ -140,6 +205,18 @@ export const problemKinds = {
     "The event log is overloaded",
     "Too many changes are waiting to be made durable. Nothing was changed.",
     1,
+  ),
+  "kernel-overloaded": kind(
+    503,
+    "Too many requests",
+    "As many requests are in flight as the kernel takes at once.",
+    1,
+  ),
+  "too-many-unstored": kind(
+    503,
+    "Too many tokens wait for storage",
+    "Storage fails, and as many tokens as may wait for it already do. Nothing was granted.",
+    5,
   ),
   "storage-unavailable": kind(
     503,

@@ -3,7 +3,8 @@
  * ingress to services and the API's own pages. It owns their paths and permissions and describes
  * them in the OpenAPI document.
  */
-import type { Permission } from "./Authorization.ts"
+import type { Permission } from "solo"
+
 import { problemKind, problemType, type ProblemName } from "./ProblemCatalogue.ts"
 
 /** The path of ingress, as the document writes it. */
@@ -42,6 +43,9 @@ const ingressProblems = [
   "unauthenticated",
   "forbidden",
   "service-not-found",
+  "rate-exceeded",
+  "tenant-overloaded",
+  "kernel-overloaded",
   "body-too-large",
   "service-failed",
   "service-not-running",

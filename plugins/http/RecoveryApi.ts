@@ -6,7 +6,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as OpenApi from "effect/http-api/OpenApi"
 import { RecoveryReport } from "solo"
 
-import { Authorization, RequiredPermission } from "./Authorization.ts"
+import { Authorization, needs, RequiredPermission } from "./Authorization.ts"
 import { answers } from "./Problem.ts"
 import { ProblemDetails } from "./ProblemDetails.ts"
 
@@ -16,7 +16,7 @@ const report = HttpApiEndpoint.get("report", "/v1/recovery", {
   success: Report,
   error: answers("report-not-found", "request-timed-out"),
 })
-  .annotate(RequiredPermission, "root")
+  .annotate(RequiredPermission, needs("root"))
   .annotate(OpenApi.Summary, "Show the last recovery")
   .annotate(
     OpenApi.Description,
@@ -27,7 +27,7 @@ const replay = HttpApiEndpoint.post("replay", "/v1/recovery/replay", {
   success: Report,
   error: answers("log-overloaded", "storage-unavailable", "storage-full", "request-timed-out"),
 })
-  .annotate(RequiredPermission, "root")
+  .annotate(RequiredPermission, needs("root"))
   .annotate(OpenApi.Summary, "Recover again")
   .annotate(
     OpenApi.Description,

@@ -72,7 +72,7 @@ const makeExplain = () => {
       ? undefined
       : new Problem({
           problem: "method-not-allowed",
-          detail: `${path} has no ${request.method}, only ${allow.join(", ")}`,
+          detail: `this path has no ${request.method}, only ${allow.join(", ")}`,
           allow,
         })
   }

@@ -9,7 +9,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import { ServiceId, ServiceSpec, ServiceStatus, ServiceView } from "solo"
 
-import { Authorization, RequiredPermission } from "./Authorization.ts"
+import { Authorization, needs, RequiredPermission } from "./Authorization.ts"
 import { pageOf, pageQuery } from "./Page.ts"
 import { answers } from "./Problem.ts"
 import { ProblemDetails } from "./ProblemDetails.ts"
@@ -45,11 +45,11 @@ const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
   ),
 })
   .middleware(RequestBody)
-  .annotate(RequiredPermission, "deploy")
+  .annotate(RequiredPermission, needs("deploy", "own"))
   .annotate(OpenApi.Summary, "Deploy a service")
   .annotate(
     OpenApi.Description,
-    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced.",
+    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. A spec that names `secrets` also needs the permission secrets; a token that is bound to a service deploys that service only.",
   )
 
 const list = HttpApiEndpoint.get("list", "/v1/services", {
@@ -62,16 +62,19 @@ const list = HttpApiEndpoint.get("list", "/v1/services", {
   success: pageOf(View).annotate({ identifier: "ServicePage" }),
   error: answers("invalid-request", "tenant-required", "request-timed-out"),
 })
-  .annotate(RequiredPermission, "read")
+  .annotate(RequiredPermission, needs("read", "own"))
   .annotate(OpenApi.Summary, "List services")
-  .annotate(OpenApi.Description, "The tenant's services in order of their ids, in pages.")
+  .annotate(
+    OpenApi.Description,
+    "The tenant's services in order of their ids, in pages. A token that is bound to a service sees that one.",
+  )
 
 const get = HttpApiEndpoint.get("get", "/v1/services/:serviceId", {
   params: serviceId,
   success: View,
   error: answers("invalid-request", "tenant-required", "service-not-found", "request-timed-out"),
 })
-  .annotate(RequiredPermission, "read")
+  .annotate(RequiredPermission, needs("read", "service"))
   .annotate(OpenApi.Summary, "Show a service")
   .annotate(OpenApi.Description, "Its status and figures as supervision itself sees them.")
 
@@ -87,7 +90,7 @@ const kill = HttpApiEndpoint.delete("kill", "/v1/services/:serviceId", {
   success: View,
   error: answers("invalid-request", "tenant-required", "service-not-found", ...writeProblems),
 })
-  .annotate(RequiredPermission, "kill")
+  .annotate(RequiredPermission, needs("kill", "service"))
   .annotate(OpenApi.Summary, "Kill a service")
   .annotate(
     OpenApi.Description,

@@ -9,9 +9,10 @@ import * as Schema from "effect/Schema"
 import { Deployer, ServiceId } from "solo"
 
 import { Api } from "./Api.ts"
-import { callingTenant } from "./Authorization.ts"
+import { Caller, callingTenant } from "./Caller.ts"
 import { fromKernel } from "./Failures.ts"
 import { cursorAt, defaultLimit, malformedCursor, positionOf } from "./Page.ts"
+import { visibleServices } from "./VisibleServices.ts"
 
 const isServiceId = Schema.is(ServiceId)
 
@@ -25,6 +26,11 @@ export const ServicesHandlers = HttpApiBuilder.group(
     return handlers.handleAll({
       deploy: Effect.fn("http.services.deploy")(function* ({ payload }) {
         const caller = yield* callingTenant
+        const { require } = yield* Caller
+        yield* require("deploy", { serviceId: payload.serviceId })
+        if (payload.secrets.length > 0) {
+          yield* require("secrets", { serviceId: payload.serviceId })
+        }
         const { created, service } = yield* Effect.mapError(
           deployer.deploy(caller, payload),
           fromKernel,
@@ -37,12 +43,13 @@ export const ServicesHandlers = HttpApiBuilder.group(
 
       list: Effect.fn("http.services.list")(function* ({ query }) {
         const { tenantId } = yield* callingTenant
+        const { serviceId } = yield* Caller
         const after = yield* positionOf("services", query.cursor)
         if (after !== undefined && !isServiceId(after)) {
           return yield* malformedCursor(["query", "cursor"])
         }
         const limit = query.limit ?? defaultLimit
-        const found = yield* deployer.list(tenantId, {
+        const found = yield* visibleServices(deployer, serviceId)(tenantId, {
           status: query.status,
           after,
           limit: limit + 1,

@@ -12,8 +12,11 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
+import type { Caller } from "./Caller.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
+import { shareOf } from "./LoadShedder.ts"
 import { type Problem, problem } from "./Problem.ts"
+import { makeShares } from "./Shares.ts"
 
 /** One server-sent event. No part but `data` may hold a line break, and JSON never does. */
 export interface ServerSentEvent {
@@ -40,11 +43,12 @@ export class EventStreams extends Context.Service<
   EventStreams,
   {
     /**
-     * A response that sends `events` until they end, the client leaves, or the gateway drains. A
-     * failure is logged and ends the response: the client comes back with `Last-Event-ID`. The
+     * A response that sends `events` until they end, the client leaves, the caller's token is no
+     * longer good, or the gateway drains. A failure is logged and ends the response: the client comes back with `Last-Event-ID`. The
      * place among the open streams is held until the scope, the request's, closes.
      */
     readonly open: <E>(
+      caller: Caller["Service"],
       events: Stream.Stream<ServerSentEvent, E>,
     ) => Effect.Effect<HttpServerResponse.HttpServerResponse, Problem, Scope.Scope>
     /** Ends all open streams, and any opened later. */
@@ -57,31 +61,34 @@ export class EventStreams extends Context.Service<
     Layer.effect(
       EventStreams,
       Effect.map(Deferred.make<void>(), (draining) => {
-        let count = 0
-        const place = Effect.acquireRelease(
-          Effect.suspend(() => {
-            if (count >= config.maxEventStreams) {
-              return Effect.fail(
-                problem("too-many-streams", `${count} event streams are open, as many as may be`),
-              )
-            }
-            count++
-            return Effect.void
-          }),
-          () => Effect.sync(() => void count--),
-        )
+        const shares = makeShares(config.maxEventStreams, config.maxEventStreams)
+        const place = (share: string) =>
+          Effect.acquireRelease(
+            Effect.suspend(() =>
+              shares.enter(share) === "entered"
+                ? Effect.void
+                : Effect.fail(
+                    problem(
+                      "too-many-streams",
+                      `${shares.taken()} event streams are open, as many as may be, or as leave room for others`,
+                    ),
+                  ),
+            ),
+            () => Effect.sync(() => shares.leave(share)),
+          )
         const silence = Stream.tick(config.streamKeepAliveMs).pipe(
           Stream.drop(1),
           Stream.map(() => keepAlive),
         )
         return EventStreams.of({
-          open: (events) =>
+          open: (caller, events) =>
             Effect.as(
-              place,
+              place(shareOf(caller)),
               HttpServerResponse.stream(
                 events.pipe(
                   Stream.map(render),
                   Stream.merge(silence, { haltStrategy: "left" }),
+                  Stream.takeWhileEffect(() => caller.isStillGood),
                   Stream.interruptWhen(Deferred.await(draining)),
                   Stream.catchCause((cause) =>
                     Stream.fromEffectDrain(Effect.logWarning("an event stream broke off", cause)),

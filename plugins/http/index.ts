@@ -8,6 +8,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as Layer from "effect/Layer"
 import {
+  CapabilityManager,
   definePlugin,
   Deployer,
   EventStore,
@@ -16,25 +17,32 @@ import {
   pluginApiVersion,
   Readiness,
   Replayer,
-  RootToken,
+  Runtime,
   ServiceLogs,
+  Vault,
+  Verifier,
 } from "solo"
 
 import { Api } from "./Api.ts"
-import { Authority, Authorization, checkGuards } from "./Authorization.ts"
+import { Authorization, checkGuards } from "./Authorization.ts"
 import { Documentation } from "./Documentation.ts"
 import { EventsHandlers } from "./EventsHandlers.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
 import { IngressRoute } from "./IngressRoute.ts"
+import { LoadShedder } from "./LoadShedder.ts"
 import { LogsHandlers } from "./LogsHandlers.ts"
+import { OperationHandlers } from "./OperationHandlers.ts"
 import { ProblemDetails } from "./ProblemDetails.ts"
 import { RecoveryHandlers } from "./RecoveryHandlers.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { makeRequests } from "./Requests.ts"
+import { SecretsHandlers } from "./SecretsHandlers.ts"
 import { listen } from "./Server.ts"
 import { ServicesHandlers } from "./ServicesHandlers.ts"
 import { EventStreams } from "./Sse.ts"
+import { TokensHandlers } from "./TokensHandlers.ts"
+import { VerificationHandlers } from "./VerificationHandlers.ts"
 
 const routes = (config: GatewayConfig) =>
   Layer.mergeAll(
@@ -45,6 +53,10 @@ const routes = (config: GatewayConfig) =>
         EventsHandlers,
         HealthHandlers,
         RecoveryHandlers,
+        TokensHandlers,
+        SecretsHandlers,
+        VerificationHandlers,
+        OperationHandlers,
       ]),
       Layer.provide([Authorization.layer, ProblemDetails.layer, RequestBody.layer(config)]),
     ),
@@ -52,7 +64,7 @@ const routes = (config: GatewayConfig) =>
     Documentation,
   )
 
-/** The gateway over `Authority`, whoever provides that. */
+/** The gateway. */
 const gatewayLayer = (config: GatewayConfig) =>
   Layer.effect(
     Gateway,
@@ -71,15 +83,32 @@ const gatewayLayer = (config: GatewayConfig) =>
       yield* Effect.logDebug("the gateway listens", { url })
       return Gateway.of({ url })
     }),
-  ).pipe(Layer.provide([EventStreams.layer(config), NodeHttpServer.layerHttpServices]))
+  ).pipe(
+    Layer.provide([
+      EventStreams.layer(config),
+      LoadShedder.layer(config),
+      NodeHttpServer.layerHttpServices,
+    ]),
+  )
 
 /** The plugin `http`. */
 export default definePlugin({
   name: "http",
   version: "0.1.0",
   apiVersion: pluginApiVersion,
-  needs: [Deployer, Ingress, EventStore, Replayer, Readiness, RootToken, ServiceLogs],
+  needs: [
+    Deployer,
+    Ingress,
+    EventStore,
+    Replayer,
+    Readiness,
+    ServiceLogs,
+    CapabilityManager,
+    Vault,
+    Verifier,
+    Runtime,
+  ],
   provides: [Gateway],
   config: GatewayConfig,
-  layer: (config) => gatewayLayer(config).pipe(Layer.provide(Authority.layerRoot)),
+  layer: gatewayLayer,
 })

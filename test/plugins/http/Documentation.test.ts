@@ -34,10 +34,7 @@ describe("/openapi.json", () => {
 
   it("describes every route, with a summary, a description and its security", async () => {
     const { paths } = await fetchDocument()
-    for (const { method, path, permission } of allRoutes) {
-      const template = path.startsWith("/services/")
-        ? "/services/{tenantId}/{serviceId}/{path}"
-        : path.replace("matrix", "{serviceId}")
+    for (const { guard, method, template } of allRoutes) {
       if (method === "PROPFIND") continue
       const operation = paths[template]?.[method.toLowerCase()]
       assert.isDefined(operation, `${method} ${template}`)
@@ -45,7 +42,7 @@ describe("/openapi.json", () => {
       assert.isNotEmpty(operation!.description, `${method} ${template}`)
       assert.strictEqual(
         (operation!.security ?? []).length > 0,
-        permission !== "public",
+        guard.permission !== "public",
         `${method} ${template}`,
       )
     }

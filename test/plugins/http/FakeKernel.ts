@@ -2,6 +2,8 @@
  * A kernel in memory for the gateway's tests: just enough of every port the plugin needs, with
  * switches for what should go wrong.
  */
+import * as Clock from "effect/Clock"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -11,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import {
+  CapabilityManager,
   CompileFailed,
   type DeployError,
   Deployer,
@@ -29,6 +32,8 @@ import {
   type RecoveryReport,
   Replayer,
   RootToken,
+  RootTokenKept,
+  Runtime,
   ServiceConflict,
   ServiceLogs,
   type ServiceLogLine,
@@ -44,9 +49,46 @@ import {
   StorageError,
   type TenantId,
   TooManyServices,
+  Vault,
+  type VerificationReport,
+  Verifier,
 } from "solo"
 
+import { layerCapabilityManager } from "../../../src/kernel/CapabilityManagerIndexed.ts"
+import { layerTokens, layerVaults, newFile } from "../../kernel/Workbench.ts"
+
 export const rootToken = "root-token-for-tests-0123456789abcdef"
+
+/** A clock that can be set forward: what tokens see. */
+const makeClock = () => {
+  const now = Effect.runSync(Clock.Clock)
+  let aheadMs = 0
+  const clock: Clock.Clock = {
+    currentTimeMillisUnsafe: () => now.currentTimeMillisUnsafe() + aheadMs,
+    currentTimeMillis: Effect.sync(() => now.currentTimeMillisUnsafe() + aheadMs),
+    currentTimeNanosUnsafe: () => now.currentTimeNanosUnsafe() + BigInt(aheadMs) * 1_000_000n,
+    currentTimeNanos: Effect.sync(
+      () => now.currentTimeNanosUnsafe() + BigInt(aheadMs) * 1_000_000n,
+    ),
+    monotonicTimeNanosUnsafe: () => now.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: now.monotonicTimeNanos,
+    sleep: (duration) => now.sleep(duration),
+  }
+  return { clock, advance: (ms: number) => void (aheadMs += ms) }
+}
+
+/** The real capability manager and vault, on a database of their own. */
+const realAuthority = (layerRootToken: Layer.Layer<RootToken>, clock: Clock.Clock) =>
+  Layer.mergeAll(
+    Layer.effect(CapabilityManager, CapabilityManager).pipe(
+      Layer.provide(layerCapabilityManager()),
+      Layer.provide(layerTokens(newFile())),
+      Layer.provide(layerRootToken),
+      Layer.provide(Layer.succeed(Clock.Clock, clock)),
+      Layer.provide(SecureRandom.layerWebCrypto),
+    ),
+    Layer.effect(Vault, Vault).pipe(Layer.provide(layerVaults(newFile()))),
+  )
 
 /** What `deploy` fails with when the source is the key. */
 export const deployFailures: Record<string, () => DeployError> = {
@@ -76,6 +118,34 @@ const matches = (filter: EventFilter) => (event: Event) =>
   event.id > (filter.sinceId ?? 0) &&
   event.id <= (filter.untilId ?? Number.MAX_SAFE_INTEGER)
 
+const verification: VerificationReport = {
+  verificationId: 1,
+  timestamp: "2026-01-01T00:00:00.000Z",
+  durationMs: 1,
+  full: false,
+  status: "ok",
+  consistencyChecks: {
+    servicesDeployed: 0,
+    servicesPresent: 0,
+    servicesRunning: 0,
+    servicesFailed: 0,
+    servicesRecovered: 0,
+    servicesKilled: 0,
+    servicesBusy: 0,
+    eventsChecked: 0,
+    eventsFrom: 0,
+    eventsTo: 0,
+    eventsUnreadable: 0,
+    clockStepsBack: 0,
+    artifactsChecked: 0,
+    checkpointsChecked: 0,
+    registered: {},
+  },
+  inconsistencies: [],
+  inconsistencyCount: 0,
+  recommendations: [],
+}
+
 /** Starts a kernel. Its fields may be read and set while it runs. */
 export const makeFakeKernel = () => {
   const events: Array<Event> = []
@@ -89,7 +159,12 @@ export const makeFakeKernel = () => {
     serve: (() => Effect.succeed({ status: 200, headers: [], body: null })) as Serve,
     report: undefined as RecoveryReport | undefined,
     deploying: Effect.void as Effect.Effect<void>,
+    verification: undefined as VerificationReport | undefined,
+    rootToken,
+    /** Whether the root token may be replaced. */
+    rotatable: false,
   }
+  const { advance, clock } = makeClock()
   const key = (tenantId: string, serviceId: string) => `${tenantId}/${serviceId}`
   const find = (tenantId: string, serviceId: string) => {
     const found = services.get(key(tenantId, serviceId))
@@ -212,6 +287,20 @@ export const makeFakeKernel = () => {
     services: [],
   }
 
+  const layerRootToken = Layer.succeed(
+    RootToken,
+    RootToken.of({
+      verify: (presented) => Redacted.value(presented) === control.rootToken,
+      rotate: Effect.suspend(() => {
+        if (!control.rotatable) {
+          return Effect.fail(new RootTokenKept({ reason: "fixed", message: "change it outside" }))
+        }
+        control.rootToken = `${control.rootToken}+`
+        return Effect.succeed(Redacted.make(control.rootToken))
+      }),
+    }),
+  )
+
   const layer = Layer.mergeAll(
     Layer.succeed(Deployer, deployer),
     Layer.succeed(EventStore, eventStore),
@@ -227,11 +316,24 @@ export const makeFakeKernel = () => {
       }),
     ),
     Layer.succeed(Readiness, Readiness.of(phase)),
+    realAuthority(layerRootToken, clock),
     Layer.succeed(
-      RootToken,
-      RootToken.of({
-        verify: (presented) => Redacted.value(presented) === rootToken,
-        rotate: Effect.die("not in this fake"),
+      Verifier,
+      Verifier.of({
+        verifyConsistency: ({ full = false } = {}) =>
+          Effect.sync(() => (control.verification = { ...verification, full })),
+        verificationReport: Effect.sync(() => Option.fromUndefinedOr(control.verification)),
+        progress: Effect.succeedNone,
+        autoFix: () => Effect.succeed({ fixes: [], failures: [], verification }),
+      }),
+    ),
+    Layer.succeed(
+      Runtime,
+      Runtime.of({
+        driver: "fake",
+        isolation: "none",
+        walls: [{ name: "paper", stands: false, detail: "it fell" }],
+        start: () => Effect.die("not needed here"),
       }),
     ),
     Layer.succeed(
@@ -250,6 +352,8 @@ export const makeFakeKernel = () => {
   return {
     layer,
     control,
+    /** Lets time pass for tokens. */
+    advance,
     events,
     lines,
     emit,

@@ -2,6 +2,7 @@
  * A real gateway on a free port over the fake kernel, and clients for it: `fetch` for what is
  * well-formed, a bare socket for what is not.
  */
+import { hash } from "node:crypto"
 import * as net from "node:net"
 
 import * as Context from "effect/Context"
@@ -35,7 +36,10 @@ export const startGateway = async (settings: Record<string, unknown> = {}) => {
   const scope = Scope.makeUnsafe()
   const layer = plugin.layer(config as never) as Layer.Layer<Gateway, unknown>
   const context = await Effect.runPromise(
-    Layer.buildWithScope(Layer.provide(layer, kernel.layer as Layer.Layer<never>), scope).pipe(
+    Layer.buildWithScope(
+      Layer.provide(layer, kernel.layer as unknown as Layer.Layer<never>),
+      scope,
+    ).pipe(
       Effect.provideService(References.MinimumLogLevel, "Debug"),
       Effect.provide(
         Logger.layer([Logger.map(Logger.formatJson, (line) => void logged.push(line))]),
@@ -55,7 +59,28 @@ export const startGateway = async (settings: Record<string, unknown> = {}) => {
       ...(json === undefined ? {} : { body: JSON.stringify(json) }),
     })
   }
+  /** Sends what must succeed, and answers the token that comes of it. */
+  const make = async (path: string, json: object, headers: Record<string, string>) => {
+    const response = await call(path, { method: "POST", json, headers })
+    if (response.status !== 201) throw new Error(await response.text())
+    return ((await response.json()) as { readonly token: string }).token
+  }
   return {
+    /** A new token of `tenant`. */
+    grant: (request: object, tenant = "acme") =>
+      make("/v1/tokens", request, { ...asRoot, "x-tenant-id": tenant }),
+    /** A narrower token. */
+    attenuate: (token: string, request: object) =>
+      make("/v1/tokens/attenuate", request, {
+        authorization: `Bearer ${token}`,
+        "x-tenant-id": "acme",
+      }),
+    /** Revokes a token of the tenant `acme`. */
+    revoke: async (token: string) => {
+      const path = `/v1/tokens/${hash("sha256", token)}`
+      const response = await call(path, { method: "DELETE" })
+      if (response.status !== 200) throw new Error(await response.text())
+    },
     kernel,
     logged,
     url,

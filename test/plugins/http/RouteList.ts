@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as HttpApi from "effect/http-api/HttpApi"
 
 import { Api } from "../../../plugins/http/Api.ts"
-import { type Permission, RequiredPermission } from "../../../plugins/http/Authorization.ts"
+import { type Guard, needs, open, RequiredPermission } from "../../../plugins/http/Authorization.ts"
 import { docsPath, ingressPermission, openApiPath } from "../../../plugins/http/RawRoutes.ts"
 import { spec } from "./Harness.ts"
 
@@ -14,7 +14,9 @@ import { spec } from "./Harness.ts"
 export interface TestedRoute {
   readonly method: string
   readonly path: string
-  readonly permission: Permission
+  /** As the API writes it. */
+  readonly template: string
+  readonly guard: Guard
   readonly hasBody: boolean
 }
 
@@ -25,8 +27,12 @@ const declared = (): ReadonlyArray<TestedRoute> => {
     onEndpoint: ({ endpoint }) => {
       routes.push({
         method: endpoint.method,
-        path: endpoint.path.replace(":serviceId", "matrix"),
-        permission: Context.getUnsafe(endpoint.annotations, RequiredPermission),
+        path: endpoint.path
+          .replace(":serviceId", "matrix")
+          .replace(":name", "matrix")
+          .replace(":tokenHash", "0".repeat(64)),
+        template: endpoint.path.replaceAll(/:([A-Za-z]+)/g, "{$1}"),
+        guard: Context.getUnsafe(endpoint.annotations, RequiredPermission),
         hasBody: endpoint.payload.size > 0,
       })
     },
@@ -37,21 +43,29 @@ const declared = (): ReadonlyArray<TestedRoute> => {
 /** All of them. */
 export const allRoutes: ReadonlyArray<TestedRoute> = [
   ...declared(),
-  { method: "GET", path: openApiPath, permission: "public", hasBody: false },
-  { method: "GET", path: docsPath, permission: "public", hasBody: false },
+  { method: "GET", path: openApiPath, template: openApiPath, guard: open, hasBody: false },
+  { method: "GET", path: docsPath, template: docsPath, guard: open, hasBody: false },
   ...["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "PROPFIND"].map((method) => ({
     method,
     path: "/services/acme/matrix/a?b=c",
-    permission: ingressPermission,
+    template: "/services/{tenantId}/{serviceId}/{path}",
+    guard: needs(ingressPermission, "service"),
     hasBody: false,
   })),
 ]
+
+const bodies: Readonly<Record<string, unknown>> = {
+  "/v1/services": spec("matrix"),
+  "/v1/tokens": { permissions: ["read"] },
+  "/v1/tokens/attenuate": {},
+  "/v1/secrets/{name}": { value: "a value" },
+}
 
 /** A body that suits the route. */
 export const goodBody = (route: TestedRoute): RequestInit =>
   route.hasBody
     ? {
-        body: JSON.stringify(spec("matrix")),
+        body: JSON.stringify(bodies[route.template]),
         headers: { "content-type": "application/json" },
       }
     : {}

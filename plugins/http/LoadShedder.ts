@@ -1,0 +1,78 @@
+/**
+ * Keeps the gateway within its bounds, and tenants from starving each other: so many requests in
+ * flight for one tenant and for all, and turns among those that wait to begin. What is too much is
+ * refused at once, with when to try again.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+
+import type { GatewayConfig } from "./GatewayConfig.ts"
+import { type Problem, problem } from "./Problem.ts"
+import { makeShares } from "./Shares.ts"
+import { makeTurns } from "./Turns.ts"
+
+/** Whose share a request counts against. */
+interface Party {
+  readonly isRoot: boolean
+  readonly tenantId: string | null
+}
+
+/** Root has shares of its own: a tenant that sends too much cannot lock its operator out. */
+export const shareOf = ({ isRoot, tenantId }: Party): string =>
+  isRoot ? `root/${tenantId ?? ""}` : (tenantId ?? "")
+
+const refusals = Metric.counter("solo_requests_shed_total", {
+  description: "Requests refused because too many were in flight",
+  incremental: true,
+})
+const ofTenant = Metric.withAttributes(refusals, { bound: "tenant" })
+const ofKernel = Metric.withAttributes(refusals, { bound: "kernel" })
+
+/** Lets requests in, or refuses them. */
+export class LoadShedder extends Context.Service<
+  LoadShedder,
+  {
+    /**
+     * Takes a place for a request, until the request's scope closes, and waits for its turn. The
+     * same request may ask once only.
+     */
+    readonly enter: (party: Party) => Effect.Effect<void, Problem, Scope.Scope>
+  }
+>()("solo/plugins/http/LoadShedder") {
+  static readonly layer = (
+    config: Pick<GatewayConfig, "maxInFlight" | "maxInFlightPerTenant" | "maxBegunPerTurn">,
+  ): Layer.Layer<LoadShedder> =>
+    Layer.sync(LoadShedder, () => {
+      const shares = makeShares(config.maxInFlight, config.maxInFlightPerTenant)
+      const turns = makeTurns(config.maxBegunPerTurn)
+      const tenantOverloaded = problem(
+        "tenant-overloaded",
+        "as many of the tenant's requests are in flight as may be; try again when some are done",
+      )
+      const kernelOverloaded = problem(
+        "kernel-overloaded",
+        `${config.maxInFlight} requests are in flight, as many as may be; try again when some are done`,
+      )
+      const place = (share: string) =>
+        Effect.acquireRelease(
+          Effect.suspend(() => {
+            const outcome = shares.enter(share)
+            if (outcome === "entered") return Effect.void
+            return outcome === "share"
+              ? Effect.andThen(Metric.update(ofTenant, 1), tenantOverloaded)
+              : Effect.andThen(Metric.update(ofKernel, 1), kernelOverloaded)
+          }),
+          () => Effect.sync(() => shares.leave(share)),
+        )
+      return LoadShedder.of({
+        enter: (party) =>
+          Effect.suspend(() => {
+            const share = shareOf(party)
+            return Effect.andThen(place(share), turns.take(share))
+          }),
+      })
+    })
+}
