@@ -54,7 +54,7 @@ import {
   Verifier,
 } from "solo"
 
-import { layerCapabilityManager } from "../../../src/kernel/CapabilityManagerIndexed.ts"
+import { layerCapabilityManager } from "../../../src/kernel/capability/CapabilityManagerIndexed.ts"
 import { layerTokens, layerVaults, newFile } from "../../kernel/Workbench.ts"
 
 export const rootToken = "root-token-for-tests-0123456789abcdef"
