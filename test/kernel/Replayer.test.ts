@@ -222,6 +222,23 @@ describe("Replayer", () => {
     }),
   )
 
+  it.effect("shows what should run as starting until recovery has come to it (promise 10)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a)
+      const [next] = yield* build({ disk: pullPlug(kernel) })
+      yield* next.desired.load
+      assert.deepStrictEqual(next.registry.all(), [])
+      const listed = yield* next.deployer.list(a.tenantId, { limit: 10 })
+      assert.deepStrictEqual(
+        listed.map(({ serviceId, status, revision }) => [serviceId, status, revision]),
+        [[a.serviceId, "starting", 1]],
+      )
+      assert.strictEqual(yield* statusOf(next, a), "starting")
+      yield* halt(next)
+    }),
+  )
+
   it.effect("1.6.8 replaying again changes nothing (promise 3)", () =>
     Effect.gen(function* () {
       const kernel = yield* boot()

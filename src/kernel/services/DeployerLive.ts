@@ -15,7 +15,7 @@ import {
   type ServiceSpec,
   toLogged,
 } from "../../domain/ServiceSpec.ts"
-import { factOf } from "../../domain/State.ts"
+import { factOf, shouldRun } from "../../domain/State.ts"
 import { KernelConfig } from "../KernelConfig.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
 import { EventStore } from "../log/EventStore.ts"
@@ -190,8 +190,28 @@ const kill = Effect.fn("Deployer.kill")(function* (
   return yield* locks.hold(name)(ending)
 })
 
+/**
+ * A tenant's children in order of their ids. Until recovery has come to all of them, those that
+ * only the log knows are shown as starting: what should run is never shown as absent.
+ */
+const childrenOf = Effect.fnUntraced(function* (tenantId: TenantId) {
+  const registry = yield* Registry
+  const readiness = yield* Readiness
+  if (SubscriptionRef.getUnsafe(readiness).status !== "recovering")
+    return registry.ofTenant(tenantId)
+  const facts = shouldRun(yield* (yield* DesiredState).get)
+  const absent = facts.filter(
+    ({ name }) => name.tenantId === tenantId && registry.get(name) === undefined,
+  )
+  return [...registry.ofTenant(tenantId), ...absent.map(makeChild)].sort((left, right) =>
+    left.name.serviceId < right.name.serviceId ? -1 : 1,
+  )
+})
+
 const status = Effect.fn("Deployer.status")(function* (tenantId: TenantId, serviceId: ServiceId) {
-  const child = (yield* Registry).get({ tenantId, serviceId })
+  const known = (yield* Registry).get({ tenantId, serviceId })
+  const child =
+    known ?? (yield* childrenOf(tenantId)).find(({ name }) => name.serviceId === serviceId)
   if (child === undefined) return yield* new ServiceNotFound({ serviceId })
   return yield* view(child)
 })
@@ -200,8 +220,7 @@ const list = Effect.fn("Deployer.list")(function* (
   tenantId: TenantId,
   { status, after, limit }: ListOptions,
 ) {
-  const matching = (yield* Registry)
-    .ofTenant(tenantId)
+  const matching = (yield* childrenOf(tenantId))
     .filter((child) => status === undefined || child.status === status)
     .filter((child) => after === undefined || child.name.serviceId > after)
   return yield* Effect.forEach(matching.slice(0, limit), view)
