@@ -11,6 +11,7 @@ import type { Violation } from "solo"
 
 import { encode } from "../realm/Frame.ts"
 import type { Command } from "./Enclosure.ts"
+import { childrenOf } from "./Figures.ts"
 import { Control, Cutter, isControl, maxFrameBytes, pack, readControl } from "./Wire.ts"
 
 /** Bytes that wait for a box that does not read: more than its open requests can fill. */
@@ -20,6 +21,9 @@ const maxPrinted = 8192
 
 /** How long pipes may stay open after the process that was started is gone, in milliseconds. */
 const closeTimeoutMs = 1000
+
+/** How long bubblewrap has to end after what it held, in milliseconds. */
+const burialMs = 100
 
 /** How a box ended. */
 export interface Ending {
@@ -225,17 +229,29 @@ export class Box {
   }
 
   /**
-   * Bubblewrap that is killed while it sets a box up leaves its half of it behind, waiting for
-   * ever: so the whole group goes, and the pipe closes for what has left the group since.
+   * What is inside bubblewrap is killed first, so that bubblewrap can bury it: init, where there
+   * is one that does it, has nothing to do. Then the whole group goes: bubblewrap that is killed
+   * while it sets a box up leaves its half of it behind, waiting for ever.
    */
   #kill(): void {
-    const { exitCode, pid, signalCode, stdin } = this.#child
+    const { pid, stdin } = this.#child
     stdin?.destroy()
-    if (pid === undefined || exitCode !== null || signalCode !== null) return
-    try {
-      process.kill(-pid, "SIGKILL")
-    } catch {
-      this.#child.kill("SIGKILL")
-    }
+    if (pid === undefined || !this.#isThere) return
+    const inside = childrenOf(pid)
+    for (const child of inside) killIfThere(child)
+    if (inside.length === 0) killIfThere(-pid)
+    else setTimeout(() => this.#isThere && killIfThere(-pid), burialMs).unref()
+  }
+
+  get #isThere(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+}
+
+const killIfThere = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGKILL")
+  } catch {
+    // It has ended by itself.
   }
 }

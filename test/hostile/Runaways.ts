@@ -27,7 +27,7 @@ const bombs: ReadonlyArray<Scenario> = [
     "fill the heap from an interval",
     "const a = []; setInterval(() => { for (let n = 0; n < 1e5; n++) a.push(() => a) }, 1); await new Promise(() => {})",
   ),
-  answers(
+  either(
     "bomb-buffers",
     "fill memory outside the heap",
     "const a = []; try { for (;;) a.push(new Uint8Array(32e6).fill(1)) } catch { a.length = 0 }",
