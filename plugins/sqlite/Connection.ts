@@ -1,10 +1,10 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
-
 /**
  * One connection to a SQLite file through `node:sqlite`, as `effect/sql` wants it. It owns the
  * prepared statements and the translation of SQLite's errors; sharing connections is the client's
  * business.
  */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"

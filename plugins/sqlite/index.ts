@@ -63,12 +63,21 @@ const explain = <E>(filename: string, error: E): E | DatabaseDamaged => {
   return new DatabaseDamaged({ filename, damage, advice: restoreAdvice })
 }
 
+/** A database in memory has no files to look at, nor to mark. */
+const inMemory = ":memory:"
+
+const guard = (filename: string) =>
+  Layer.effectDiscard(filename === inMemory ? Effect.void : preflight(filename, markOf(filename)))
+
+const follow = (filename: string) =>
+  Layer.effectDiscard(filename === inMemory ? Effect.void : followHighWater(filename))
+
 /** Opens, migrates and provides the database. @see layerClient for `open` */
 export const layerSqlite = (config: typeof Config.Type, open = makeConnection) =>
-  Layer.mergeAll(storage(config), Layer.effectDiscard(followHighWater(config.filename))).pipe(
+  Layer.mergeAll(storage(config), follow(config.filename)).pipe(
     Layer.provideMerge(Layer.effectDiscard(Migrator.make({})({ loader: migrations }))),
     Layer.provideMerge(layerClient(config, open)),
-    Layer.provide(Layer.effectDiscard(preflight(config.filename, markOf(config.filename)))),
+    Layer.provide(guard(config.filename)),
     Layer.catch((error) =>
       Layer.effectContext(
         Effect.fail(explain(config.filename, error)).pipe(

@@ -2,7 +2,7 @@
  * What follows from a command in a given situation: pure, so that every case can be seen and
  * tested at once. Carrying a decision out is the deployer's business.
  */
-import type { ServiceStatus } from "./Service.ts"
+import { isUp, type ServiceStatus } from "./Service.ts"
 import { isSameSpec, type LoggedSpec } from "./ServiceSpec.ts"
 import type { ServiceFact } from "./State.ts"
 
@@ -24,8 +24,6 @@ export type DeployDecision =
   /** Start it and log it as this revision. */
   | { readonly _tag: "Deploy"; readonly revision: number }
 
-const isUp = (status: ServiceStatus) => status === "running" || status === "restarting"
-
 /** Decides a deployment of `spec`, given the latest fact and what runs. */
 export const decideDeploy = (
   fact: ServiceFact | undefined,
@@ -34,7 +32,7 @@ export const decideDeploy = (
 ): DeployDecision => {
   // What runs and is not what the log says is no reason to leave things as they are.
   const logged = fact?._tag === "Deployed" && fact.revision === current?.revision
-  if (current !== undefined && logged && isUp(current.status)) {
+  if (current !== undefined && logged && isUp(current)) {
     return isSameSpec(current.spec, spec)
       ? { _tag: "Unchanged" }
       : { _tag: "Conflict", revision: current.revision }

@@ -19,6 +19,10 @@ export const ServiceStatus = Schema.Literals([
 /** @see {@link ServiceStatus} */
 export type ServiceStatus = typeof ServiceStatus.Type
 
+/** Whether supervision keeps the service going. */
+export const isUp = (service: { readonly status: ServiceStatus } | undefined): boolean =>
+  service?.status === "running" || service?.status === "restarting"
+
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** One service, as `GET /v1/services/{serviceId}` answers it. Times are ISO 8601 in UTC. */

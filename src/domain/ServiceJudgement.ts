@@ -4,7 +4,7 @@
  * at one moment, and repairing, is the kernel's business.
  */
 import type { ServiceName } from "./Identifier.ts"
-import type { ServiceStatus } from "./Service.ts"
+import { isUp, type ServiceStatus } from "./Service.ts"
 import { isSameSpec, type LoggedSpec } from "./ServiceSpec.ts"
 import type { ServiceFact } from "./State.ts"
 import { type Inconsistency, inconsistency } from "./VerificationReport.ts"
@@ -27,9 +27,9 @@ export interface Sighting {
   readonly present: Present | undefined
 }
 
-/** Whether a service takes or is about to take requests. */
-export const isUp = ({ status }: Present): boolean =>
-  status === "running" || status === "restarting" || status === "starting"
+/** Whether a service is up, or on its way there. */
+export const isUpOrStarting = (present: Present): boolean =>
+  isUp(present) || present.status === "starting"
 
 const say = (fact: ServiceFact | undefined): string =>
   fact === undefined
@@ -65,7 +65,7 @@ const judgeMemory = ({ name, logged, remembered, present }: Sighting) => {
 const judgeOrphan = ({ name, remembered, present }: Sighting) => {
   if (present === undefined) return []
   // What was killed and has lost its kill in the log must not be logged back to life.
-  const fixable = isUp(present) && remembered?._tag !== "Killed"
+  const fixable = isUpOrStarting(present) && remembered?._tag !== "Killed"
   const detail = `revision ${present.revision} is ${present.status} without a service_deployed`
   return [inconsistency("service_has_event", detail, { name, fixable })]
 }

@@ -1,6 +1,6 @@
 /**
  * Whether the kernel can be relied on yet, or still. It owns the one value that `/health/ready`
- * answers; `Startup` and `Shutdown` move it.
+ * answers; `Startup`, the replayer and `Lifecycle` move it.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -20,6 +20,7 @@ import {
 import { draft } from "../../domain/Event.ts"
 import type { TenantId } from "../../domain/Identifier.ts"
 import { EventStore } from "../log/EventStore.ts"
+import { note } from "../log/Note.ts"
 import {
   CapabilityManager,
   Forbidden,
@@ -135,9 +136,7 @@ const makeRotateRoot = Effect.gen(function* () {
     if (bearer._tag !== "Root")
       return yield* new Forbidden({ reason: "permission", permission: "root" })
     const token = yield* rootToken.rotate
-    yield* Effect.catch(events.emit(draft("root_token_rotated", {})), (error) =>
-      Effect.logWarning("could not record that the root token was replaced", error.message),
-    )
+    yield* Effect.provideService(note(draft("root_token_rotated", {})), EventStore, events)
     return token
   })
 })

@@ -6,11 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Result from "effect/Result"
 import { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 
 import type { Capability, TokenHash } from "../../domain/Capability.ts"
 import type { TenantId } from "../../domain/Identifier.ts"
-import { Storage, StorageError } from "../log/Storage.ts"
+import { makeFailed } from "../log/Storage.ts"
 import { fromTokenRow, lineage } from "./TokenRow.ts"
 
 /** Rows read at once. */
@@ -56,16 +55,9 @@ const report = Effect.fnUntraced(function* (problems: ReadonlyArray<Problem>) {
 /** Makes the reading half of the token store. */
 export const makeTokenReader = Effect.gen(function* () {
   const sql = yield* SqlClient
-  const storage = yield* Storage
-
-  const failed =
-    (operation: string) =>
-    (error: SqlError): StorageError =>
-      new StorageError({ fault: storage.classify(error), operation, cause: error })
+  const failed = yield* makeFailed
 
   return {
-    failed,
-
     restoreAllTokens: Effect.fn("TokenStore.restoreAllTokens")(function* (now: number) {
       const problems: Array<Problem> = []
       const capabilities = yield* readAll(sql, problems).pipe(

@@ -12,6 +12,7 @@ import type { Capability } from "../../domain/Capability.ts"
 import { draft } from "../../domain/Event.ts"
 import { isRefusal } from "../log/Attachment.ts"
 import { type AppendError, EventStore } from "../log/EventStore.ts"
+import { makeFailed } from "../log/Storage.ts"
 import { makeTokenReader } from "./TokenReader.ts"
 import { toTokenRow } from "./TokenRow.ts"
 import { InvalidCapability, ParentGone, type Revocation, TokenStore } from "./TokenStore.ts"
@@ -42,7 +43,8 @@ const grantedEvent = (capability: Capability) =>
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient
   const events = yield* EventStore
-  const { failed, ...reader } = yield* makeTokenReader
+  const failed = yield* makeFailed
+  const reader = yield* makeTokenReader
 
   // The row is there already when an append that seemed to fail reached the disk after all.
   const explainRefusal = Effect.fnUntraced(function* (capability: Capability, error: AppendError) {

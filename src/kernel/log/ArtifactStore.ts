@@ -10,7 +10,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 
 import { Digest } from "./Digest.ts"
-import { Storage, StorageError } from "./Storage.ts"
+import { makeFailed, type StorageError } from "./Storage.ts"
 
 /** The log names an artifact that is not there, or whose text is no longer what was deployed. */
 export class ArtifactDamaged extends Schema.TaggedError<ArtifactDamaged>()("ArtifactDamaged", {
@@ -40,7 +40,7 @@ export class ArtifactStore extends Context.Service<
     ArtifactStore,
     Effect.gen(function* () {
       const sql = yield* SqlClient
-      const storage = yield* Storage
+      const failed = yield* makeFailed
       const { sha256 } = yield* Digest
       return ArtifactStore.of({
         idOf: sha256,
@@ -51,12 +51,7 @@ export class ArtifactStore extends Context.Service<
         load: Effect.fn("ArtifactStore.load")(function* (artifact) {
           const rows = yield* Effect.mapError(
             sql<{ readonly source: string }>`SELECT source FROM artifacts WHERE hash = ${artifact}`,
-            (cause) =>
-              new StorageError({
-                fault: storage.classify(cause),
-                operation: "read an artifact",
-                cause,
-              }),
+            failed("read an artifact"),
           )
           const source = rows[0]?.source
           if (source === undefined)

@@ -14,7 +14,7 @@ import type { Event, EventDraft } from "../../domain/Event.ts"
 import { isConstraint } from "./Attachment.ts"
 import { Digest } from "./Digest.ts"
 import { type EventRow, toEvent, toRow } from "./EventRow.ts"
-import { Storage, StorageError } from "./Storage.ts"
+import { makeFailed, type Storage, type StorageError } from "./Storage.ts"
 
 /** Rows one INSERT carries at most; a batch is split into powers of two, so few statements do. */
 const maxInsert = 256
@@ -43,18 +43,17 @@ export interface Batch {
 }
 
 /** What a failure of the database means for an append. */
-export const appendFailed = (storage: Storage["Service"]) => (cause: SqlError) =>
-  new StorageError({ fault: storage.classify(cause), operation: "append", cause })
+export const makeAppendFailed = Effect.map(makeFailed, (failed) => failed("append"))
 
 // An attachment that breaks a constraint is its caller's mistake and costs only its own append.
 // Any other failure is the database's: SQLite may have ended the transaction with it, so the whole
 // batch must fail.
 const attach = Effect.fnUntraced(function* (attachment: Effect.Effect<void, SqlError>) {
   const sql = yield* SqlClient
-  const storage = yield* Storage
+  const failed = yield* makeAppendFailed
   return yield* sql.withTransaction(attachment).pipe(
     Effect.as(Option.none<StorageError>()),
-    Effect.catchIf(isConstraint, (error) => Effect.succeedSome(appendFailed(storage)(error))),
+    Effect.catchIf(isConstraint, (error) => Effect.succeedSome(failed(error))),
   )
 })
 

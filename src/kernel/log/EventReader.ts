@@ -14,7 +14,7 @@ import type { Event } from "../../domain/Event.ts"
 import { fromRow } from "./EventRow.ts"
 import type { EventFilter } from "./EventStore.ts"
 import type { EventTail } from "./EventTail.ts"
-import { Storage, StorageError } from "./Storage.ts"
+import { makeFailed, type StorageError } from "./Storage.ts"
 
 /** Rows read at once. */
 const pageSize = 512
@@ -40,7 +40,7 @@ const matches = (filter: EventFilter) => {
 /** Reads pages; rows that cannot be read are skipped, and their ids go into `unreadable`. */
 const makeReadPage = Effect.fnUntraced(function* (unreadable: Set<number>) {
   const sql = yield* SqlClient
-  const storage = yield* Storage
+  const failed = yield* makeFailed
 
   const skip = (id: number, reason: string) =>
     Effect.suspend(() => {
@@ -79,14 +79,7 @@ const makeReadPage = Effect.fnUntraced(function* (unreadable: Set<number>) {
       }
       return { events, next: rows.length < size ? undefined : rows.at(-1)!.id } satisfies Page
     },
-    Effect.mapError(
-      (error) =>
-        new StorageError({
-          fault: storage.classify(error),
-          operation: "read events",
-          cause: error,
-        }),
-    ),
+    Effect.mapError(failed("read events")),
   )
 })
 

@@ -79,7 +79,7 @@ export class EventStore extends Context.Service<
     readonly lastId: Effect.Effect<number>
     /** Returns when everything accepted before it is durable or refused. */
     readonly flush: Effect.Effect<void, StorageError>
-    /** How many distinct rows were found unreadable and skipped since the store was opened. */
+    /** How many distinct rows, up to 10,000, were found unreadable and skipped since the opening. */
     readonly unreadable: Effect.Effect<number>
   }
 >()("solo/kernel/log/EventStore") {}

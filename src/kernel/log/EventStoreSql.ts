@@ -14,7 +14,7 @@ import { makeEventReader } from "./EventReader.ts"
 import { EventStore } from "./EventStore.ts"
 import { makeEventTail } from "./EventTail.ts"
 import { makeEventWriter } from "./EventWriter.ts"
-import { Storage, StorageError } from "./Storage.ts"
+import { makeFailed } from "./Storage.ts"
 
 /** Events `filter` answers at most. */
 const maxPage = 1000
@@ -52,13 +52,9 @@ const makeReadHead = Effect.map(SqlClient, (sql) =>
 )
 
 const make = Effect.gen(function* () {
-  const storage = yield* Storage
+  const failed = yield* makeFailed
   const readHead = yield* makeReadHead
-  const head = yield* Effect.mapError(
-    readHead,
-    (error) =>
-      new StorageError({ fault: storage.classify(error), operation: "open the log", cause: error }),
-  )
+  const head = yield* Effect.mapError(readHead, failed("open the log"))
   const tail = yield* makeEventTail(head.id)
   const reader = yield* makeEventReader(tail)
   const writer = yield* makeEventWriter(head, readHead, tail)

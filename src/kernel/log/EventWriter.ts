@@ -1,7 +1,6 @@
 /**
- * The one writer of the log: it takes whatever waits, commits it as one transaction, answers each
- * caller after the commit, once the tail knows (promises 1, 5 and 7). Nothing else in Solo
- * writes to `events`.
+ * The one writer of the log: it takes whatever waits, commits it as one transaction, tells the tail,
+ * and answers each caller (promises 1, 5 and 7). Nothing else in Solo writes to `events`.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -16,11 +15,17 @@ import type { SqlError } from "effect/sql/SqlError"
 
 import type { Event, EventDraft, EventType } from "../../domain/Event.ts"
 import type { Digest } from "./Digest.ts"
-import { type Append, appendFailed, type Batch, type LogHead, writeBatch } from "./EventBatch.ts"
+import {
+  type Append,
+  type Batch,
+  type LogHead,
+  makeAppendFailed,
+  writeBatch,
+} from "./EventBatch.ts"
 import { encodePayload } from "./EventRow.ts"
 import { type AppendError, EventTooLarge, LogClosed, LogOverloaded } from "./EventStore.ts"
 import type { EventTail } from "./EventTail.ts"
-import { Storage, StorageError } from "./Storage.ts"
+import { type Storage, StorageError } from "./Storage.ts"
 
 /** Appends that may wait at once. */
 const maxWaiting = 8192
@@ -92,10 +97,10 @@ const refuse = Effect.fnUntraced(function* (
   appends: ReadonlyArray<Append>,
   cause: Cause.Cause<SqlError>,
 ) {
-  const storage = yield* Storage
+  const failed = yield* makeAppendFailed
   const failure = Cause.findError(cause)
   const error = Result.isSuccess(failure)
-    ? appendFailed(storage)(failure.success)
+    ? failed(failure.success)
     : new StorageError({ fault: "unknown", operation: "append", cause: Cause.squash(cause) })
   for (const append of appends) yield* Deferred.fail(append.answer, error)
   yield* Effect.logError("the log could not be appended to", error.message)

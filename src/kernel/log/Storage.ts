@@ -3,7 +3,7 @@
  * means, and how to ask for the file's health. A storage plugin provides it next to `SqlClient`.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { SqlError } from "effect/sql/SqlError"
 
@@ -75,3 +75,12 @@ export class Storage extends Context.Service<
     readonly backup: (path: string) => Effect.Effect<void, BackupFailed>
   }
 >()("solo/kernel/log/Storage") {}
+
+/** Turns what the database says into what the kernel says: `failed("read events")(error)`. */
+export const makeFailed = Effect.map(
+  Storage,
+  (storage) =>
+    (operation: string) =>
+    (cause: SqlError): StorageError =>
+      new StorageError({ fault: storage.classify(cause), operation, cause }),
+)

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 
-import { isUp } from "../../domain/ServiceJudgement.ts"
+import { isUpOrStarting } from "../../domain/ServiceJudgement.ts"
 import { type Deployed, type State, shouldRun } from "../../domain/State.ts"
 import { type Inconsistency, inconsistency } from "../../domain/VerificationReport.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
@@ -21,7 +21,7 @@ const byArtifact = (facts: ReadonlyArray<Deployed>) => {
 
 const lost = Effect.fnUntraced(function* ({ name, eventId }: Deployed, reason: string) {
   const present = (yield* Registry).get(name)
-  const up = present !== undefined && isUp(present)
+  const up = present !== undefined && isUpOrStarting(present)
   // One that runs is of use until it ends: only a person can say that it is to be given up.
   const detail = up ? `${reason} (it runs, but will not survive a restart)` : reason
   return inconsistency("artifact_intact", detail, { name, eventId, fixable: !up })

@@ -9,7 +9,6 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 
 import { checkpointFormat, decodeState, encodeFact, factsInOrder } from "../../domain/Checkpoint.ts"
@@ -19,7 +18,7 @@ import { checkpointShare, KernelConfig } from "../KernelConfig.ts"
 import { Lifecycle } from "../Lifecycle.ts"
 import { Digest } from "../log/Digest.ts"
 import { EventStore } from "../log/EventStore.ts"
-import { Storage, StorageError } from "../log/Storage.ts"
+import { makeFailed } from "../log/Storage.ts"
 import { type Checkpoint, Checkpoints, type StoredCheckpoint } from "./Checkpoints.ts"
 
 /** Checkpoints kept: the second is for the day the first is damaged. */
@@ -76,23 +75,18 @@ const checksumOf = (
 
 const makeTable = Effect.gen(function* () {
   const sql = yield* SqlClient
-  const storage = yield* Storage
+  const failed = yield* makeFailed
   const { sha256 } = yield* Digest
-
-  const attempt = (operation: string) =>
-    Effect.mapError(
-      (cause: SqlError) => new StorageError({ fault: storage.classify(cause), operation, cause }),
-    )
 
   const read = sql<CheckpointRow>`
     SELECT checkpoints.*, events.hash AS logged
     FROM checkpoints LEFT JOIN events ON events.id = checkpoints.last_id
-    ORDER BY last_id DESC`.pipe(attempt("read checkpoints"))
+    ORDER BY last_id DESC`.pipe(Effect.mapError(failed("read checkpoints")))
 
   const hashOf = (id: number) =>
     sql<{ readonly hash: string }>`SELECT hash FROM events WHERE id = ${id}`.pipe(
       Effect.map((rows) => rows[0]?.hash),
-      attempt("read the end of the log"),
+      Effect.mapError(failed("read the end of the log")),
     )
 
   const write = (id: number, hash: string, state: string) => {
@@ -105,10 +99,13 @@ const makeTable = Effect.gen(function* () {
             SELECT last_id FROM checkpoints ORDER BY last_id DESC LIMIT ${kept})`,
         ),
       )
-      .pipe(Effect.asVoid, attempt("write a checkpoint"))
+      .pipe(Effect.asVoid, Effect.mapError(failed("write a checkpoint")))
   }
 
-  const clear = sql`DELETE FROM checkpoints`.pipe(Effect.asVoid, attempt("drop checkpoints"))
+  const clear = sql`DELETE FROM checkpoints`.pipe(
+    Effect.asVoid,
+    Effect.mapError(failed("drop checkpoints")),
+  )
 
   return {
     /** What is kept, with the reason why any of it is not to be believed. */

@@ -48,7 +48,8 @@ export class DesiredState extends Context.Service<
       const fold = Effect.gen(function* () {
         const end = yield* store.lastId
         if (end === reached) return
-        yield* Stream.runForEach(store.stream({ types: factTypes, sinceId: reached }), (event) =>
+        const facts = store.stream({ types: factTypes, sinceId: reached, untilId: end })
+        yield* Stream.runForEach(facts, (event) =>
           Effect.sync(() => {
             state = evolve(state, event)
             folded += 1

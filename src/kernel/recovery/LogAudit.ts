@@ -72,20 +72,20 @@ interface Ledger {
   clockStepsBack: number
 }
 
-const note = (ledger: Ledger, found: Inconsistency) => {
+const report = (ledger: Ledger, found: Inconsistency) => {
   ledger.findings += 1
   if (ledger.inconsistencies.length < maxListed) ledger.inconsistencies.push(found)
 }
 
-const noteGap = (ledger: Ledger, first: number, last: number) => {
+const reportGap = (ledger: Ledger, first: number, last: number) => {
   const what = first === last ? `event ${first} is` : `events ${first} to ${last} are`
-  note(ledger, inconsistency("ids_gapless", `${what} missing`, { eventId: first }))
+  report(ledger, inconsistency("ids_gapless", `${what} missing`, { eventId: first }))
 }
 
 /** Checks that `row` follows the row before it; whether it certainly does. */
 const checkLink = (ledger: Ledger, sha256: (text: string) => string, row: EventRow): boolean => {
   if (row.id !== ledger.id + 1) {
-    noteGap(ledger, ledger.id + 1, row.id - 1)
+    reportGap(ledger, ledger.id + 1, row.id - 1)
     return false
   }
   if (ledger.hash === undefined) return false
@@ -102,7 +102,7 @@ const checkLink = (ledger: Ledger, sha256: (text: string) => string, row: EventR
   })
   if (hash === row.hash) return true
   const detail = `event ${row.id}, or the hash of the event before it, was changed after it was written`
-  note(ledger, inconsistency("chain_holds", detail, { eventId: row.id }))
+  report(ledger, inconsistency("chain_holds", detail, { eventId: row.id }))
   return false
 }
 
@@ -124,7 +124,7 @@ const readRow = (ledger: Ledger, row: EventRow, intact: boolean): void => {
   ledger.unreadable += 1
   const [reason] = event.failure.split("\n")
   const detail = `event ${row.id} cannot be read and is skipped: ${reason}`
-  note(ledger, inconsistency("events_readable", detail, { eventId: row.id }))
+  report(ledger, inconsistency("events_readable", detail, { eventId: row.id }))
 }
 
 const checkRow = (ledger: Ledger, sha256: (text: string) => string, row: EventRow): void => {
@@ -167,7 +167,7 @@ export const auditLog = Effect.fnUntraced(function* ({
     yield* Effect.yieldNow
   }
   if (ledger.id < untilId) {
-    noteGap(ledger, ledger.id + 1, untilId)
+    reportGap(ledger, ledger.id + 1, untilId)
     ledger.id = untilId
     ledger.hash = undefined
   }

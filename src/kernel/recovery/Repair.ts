@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 
 import { draft, type EventDraft } from "../../domain/Event.ts"
 import type { ServiceName } from "../../domain/Identifier.ts"
-import { isUp, judgeService } from "../../domain/ServiceJudgement.ts"
+import { isUpOrStarting, judgeService } from "../../domain/ServiceJudgement.ts"
 import { type Deployed, factTypes } from "../../domain/State.ts"
 import type { Fix, FixAction, Inconsistency } from "../../domain/VerificationReport.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
@@ -100,7 +100,8 @@ const fixLostSource = Effect.fnUntraced(function* (
 ) {
   const artifacts = yield* ArtifactStore
   const { logged, present } = yield* sight(name, base)
-  if (logged?._tag !== "Deployed" || (present !== undefined && isUp(present))) return undefined
+  if (logged?._tag !== "Deployed" || (present !== undefined && isUpOrStarting(present)))
+    return undefined
   const loaded = yield* Effect.result(artifacts.load(logged.spec.artifact))
   if (loaded._tag === "Success") return undefined
   if (loaded.failure._tag === "StorageError") return yield* loaded.failure

@@ -10,12 +10,14 @@ import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
-import { draft, type EventDraft } from "../../domain/Event.ts"
+import { draft } from "../../domain/Event.ts"
 import type { RecoveryOutcome, RecoveryReport } from "../../domain/RecoveryReport.ts"
+import { isUp } from "../../domain/Service.ts"
 import { type Deployed, factOf, shouldRun } from "../../domain/State.ts"
 import { KernelConfig } from "../KernelConfig.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
 import { EventStore } from "../log/EventStore.ts"
+import { note } from "../log/Note.ts"
 import { Readiness } from "../Readiness.ts"
 import { Compiler } from "../services/Compiler.ts"
 import { type Child, makeChild, Registry } from "../services/Registry.ts"
@@ -46,9 +48,6 @@ const outcomeOf = (fact: Deployed, attempt: Attempt, durationMs: number): Recove
   ...attempt,
   durationMs,
 })
-
-const isUp = (child: Child | undefined) =>
-  child?.status === "running" || child?.status === "restarting"
 
 const fail = (child: Child, reason: string): Attempt => {
   child.status = "failed"
@@ -107,26 +106,15 @@ const attemptLocked = Effect.fnUntraced(function* (fact: Deployed) {
   return yield* bringUp(child, code.success)
 })
 
-/** Logs what it can: a log that takes nothing, as on a full disk, must not hinder recovery. */
-const emit = Effect.fnUntraced(function* (event: EventDraft) {
-  const store = yield* EventStore
-  return yield* store.emit(event).pipe(
-    Effect.map((logged): Cause => logged.id),
-    Effect.catch((error) =>
-      Effect.as(Effect.logWarning(`could not log ${event.type}`, error.message), null),
-    ),
-  )
-})
-
-const note = (cause: Cause, { name, revision }: Deployed, { outcome, reason }: Attempt) => {
+const noteOutcome = (cause: Cause, { name, revision }: Deployed, { outcome, reason }: Attempt) => {
   const origin = { ...name, causationId: cause }
   switch (outcome) {
     case "skipped":
       return Effect.void
     case "recovered":
-      return emit(draft("service_recovered", { revision }, origin))
+      return note(draft("service_recovered", { revision }, origin))
     case "failed":
-      return emit(draft("service_recovery_failed", { revision, reason: reason ?? "" }, origin))
+      return note(draft("service_recovery_failed", { revision, reason: reason ?? "" }, origin))
   }
 }
 
@@ -151,7 +139,7 @@ const attempt = Effect.fnUntraced(function* (cause: Cause, fact: Deployed, outco
       Effect.annotateLogs({ ...fact.name, reason: result.reason }),
     )
   }
-  yield* note(cause, fact, result)
+  yield* noteOutcome(cause, fact, result)
 })
 
 /** What the time limit of the whole recovery left over: it may have come back just so. */
@@ -164,7 +152,7 @@ const leave = Effect.fnUntraced(function* (cause: Cause, fact: Deployed) {
   if (late !== undefined && own?.status === "starting") registry.remove(own)
   const result = late ?? (own?.status === "running" ? recovered : failed(outOfTime))
   if (result.outcome === "failed" && own !== undefined && !isUp(own)) fail(own, outOfTime)
-  yield* note(cause, fact, result)
+  yield* noteOutcome(cause, fact, result)
   return outcomeOf(fact, result, recoveryTimeoutMs)
 })
 
@@ -210,7 +198,7 @@ const replay = Effect.gen(function* () {
   const store = yield* EventStore
   const facts = shouldRun(yield* desired.get)
   const startedAt = DateTime.formatIso(yield* DateTime.now)
-  const cause = yield* emit(draft("recovery_started", { services: facts.length }))
+  const cause = yield* note(draft("recovery_started", { services: facts.length }))
   const [took, { outcomes, timedOut }] = yield* Effect.timed(recoverAll(cause, facts))
   const figures = {
     recovered: count(outcomes, "recovered"),
@@ -219,7 +207,7 @@ const replay = Effect.gen(function* () {
     durationMs: Math.round(Duration.toMillis(took)),
     timedOut,
   }
-  yield* emit(draft("recovery_completed", figures, { causationId: cause }))
+  yield* note(draft("recovery_completed", figures, { causationId: cause }))
   const report: RecoveryReport = {
     recoveryId: cause,
     startedAt,

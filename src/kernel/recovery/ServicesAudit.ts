@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 
 import { serviceKey, type ServiceName } from "../../domain/Identifier.ts"
-import { isUp, judgeService, type Sighting } from "../../domain/ServiceJudgement.ts"
+import { isUpOrStarting, judgeService, type Sighting } from "../../domain/ServiceJudgement.ts"
 import { evolve, factOf, factTypes, type State } from "../../domain/State.ts"
 import { type Inconsistency, inconsistency } from "../../domain/VerificationReport.ts"
 import { EventStore } from "../log/EventStore.ts"
@@ -95,7 +95,7 @@ const namesIn = (
 
 const figuresOf = (sightings: ReadonlyArray<Sighting>, servicesBusy: number): ServiceFigures => {
   const present = sightings.flatMap((sighting) => sighting.present ?? [])
-  const running = present.filter(isUp).length
+  const running = present.filter(isUpOrStarting).length
   return {
     servicesDeployed: sightings.filter(({ logged }) => logged?._tag === "Deployed").length,
     servicesPresent: present.length,

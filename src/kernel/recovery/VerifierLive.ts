@@ -11,7 +11,6 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import { draft, type EventDraft } from "../../domain/Event.ts"
@@ -26,7 +25,7 @@ import { KernelConfig } from "../KernelConfig.ts"
 import type { ArtifactStore } from "../log/ArtifactStore.ts"
 import type { Digest } from "../log/Digest.ts"
 import { EventStore } from "../log/EventStore.ts"
-import { Storage, StorageError } from "../log/Storage.ts"
+import { makeFailed, type Storage, type StorageError } from "../log/Storage.ts"
 import { Readiness } from "../Readiness.ts"
 import type { Registry } from "../services/Registry.ts"
 import type { ServiceLock } from "../services/ServiceLock.ts"
@@ -51,11 +50,6 @@ const maxLogged = 20
 
 /** Inconsistencies remembered as logged, so that each is logged once while it lasts. */
 const maxRemembered = 1000
-
-const failed = (storage: Storage["Service"], cause: SqlError | StorageError) =>
-  cause._tag === "StorageError"
-    ? cause
-    : new StorageError({ fault: storage.classify(cause), operation: "verify", cause })
 
 /** What the verifier keeps from one verification to the next. */
 interface Memory {
@@ -119,11 +113,11 @@ const announce = (report: VerificationReport) => {
 }
 
 const verify = Effect.fnUntraced(function* (memory: Memory, full: boolean) {
-  const storage = yield* Storage
+  const failed = yield* makeFailed
   const timestamp = DateTime.formatIso(yield* DateTime.now)
   const onStep = (progress: VerificationProgress) => void (memory.progress = progress)
   const examination = examine(full, memory.audit, onStep).pipe(
-    Effect.mapError((cause) => failed(storage, cause)),
+    Effect.catchTag("SqlError", (error) => Effect.fail(failed("verify")(error))),
     // A report that says so, in the place of an older one that says all is well.
     Effect.catchIf(
       ({ fault }) => fault === "corrupt",

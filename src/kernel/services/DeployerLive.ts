@@ -19,6 +19,7 @@ import { factOf, shouldRun } from "../../domain/State.ts"
 import { KernelConfig } from "../KernelConfig.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
 import { EventStore } from "../log/EventStore.ts"
+import { note } from "../log/Note.ts"
 import { Readiness } from "../Readiness.ts"
 import { DesiredState } from "../recovery/DesiredState.ts"
 import { Compiler } from "./Compiler.ts"
@@ -44,14 +45,10 @@ const refuseWhenStopping = Effect.flatMap(Readiness, (readiness) =>
 )
 
 /** Logs a refusal on the way out. If that fails too, the refusal itself is what matters. */
-const logRefusal = (caller: Caller, spec: LoggedSpec) =>
-  Effect.fnUntraced(function* (error: { readonly message: string }) {
-    const store = yield* EventStore
-    const payload = { artifact: spec.artifact, reason: error.message }
-    yield* store
-      .emit(draft("service_deployment_failed", payload, { ...caller, serviceId: spec.serviceId }))
-      .pipe(Effect.catch((cause) => Effect.logWarning("could not log a refusal", cause.message)))
-  })
+const noteRefusal =
+  (caller: Caller, { artifact, serviceId }: LoggedSpec) =>
+  ({ message: reason }: { readonly message: string }) =>
+    note(draft("service_deployment_failed", { artifact, reason }, { ...caller, serviceId }))
 
 /** A child about to take the place of another. */
 interface Succession {
@@ -124,7 +121,7 @@ const deployLocked = Effect.fnUntraced(function* (
   const created = decision._tag === "Deploy"
   const deployedAt = fact?._tag === "Deployed" ? fact.deployedAt : ""
   const child = makeChild({ name, revision, spec, deployedAt })
-  const refused = logRefusal(caller, spec)
+  const refused = noteRefusal(caller, spec)
   const compiler = yield* Compiler
   const supervisor = yield* Supervisor
   const code = yield* Effect.tapError(compiler.compile(source, spec.format), refused)

@@ -72,6 +72,15 @@ export const view = (child: Child): Effect.Effect<ServiceView> =>
     inFlight: stats.inFlight,
   }))
 
+interface Household {
+  readonly children: Map<string, Child>
+  /** The children in order of their ids, until one comes, goes or is replaced. */
+  sorted: ReadonlyArray<Child> | undefined
+}
+
+const inOrder = ({ children }: Household): ReadonlyArray<Child> =>
+  [...children].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, child]) => child)
+
 /** The children by name. All methods are synchronous. */
 export class Registry extends Context.Service<
   Registry,
@@ -89,28 +98,31 @@ export class Registry extends Context.Service<
 >()("solo/kernel/services/Registry") {
   static readonly layer = Layer.sync(Registry, () => {
     const children = new Map<string, Child>()
-    const tenants = new Map<TenantId, Map<string, Child>>()
+    const tenants = new Map<TenantId, Household>()
     return Registry.of({
       get: (name) => children.get(serviceKey(name)),
       put: (child) => {
         const { tenantId, serviceId } = child.name
         children.set(serviceKey(child.name), child)
-        const own = tenants.get(tenantId) ?? new Map<string, Child>()
-        tenants.set(tenantId, own.set(serviceId, child))
+        const own = tenants.get(tenantId) ?? { children: new Map(), sorted: undefined }
+        own.children.set(serviceId, child)
+        own.sorted = undefined
+        tenants.set(tenantId, own)
       },
       remove: (child) => {
         const { tenantId, serviceId } = child.name
         if (children.get(serviceKey(child.name)) !== child) return
         children.delete(serviceKey(child.name))
         const own = tenants.get(tenantId)!
-        own.delete(serviceId)
-        if (own.size === 0) tenants.delete(tenantId)
+        own.children.delete(serviceId)
+        own.sorted = undefined
+        if (own.children.size === 0) tenants.delete(tenantId)
       },
-      ofTenant: (tenantId) =>
-        [...(tenants.get(tenantId) ?? [])]
-          .sort(([left], [right]) => (left < right ? -1 : 1))
-          .map(([, child]) => child),
-      countOf: (tenantId) => tenants.get(tenantId)?.size ?? 0,
+      ofTenant: (tenantId) => {
+        const own = tenants.get(tenantId)
+        return own === undefined ? [] : (own.sorted ??= inOrder(own))
+      },
+      countOf: (tenantId) => tenants.get(tenantId)?.children.size ?? 0,
       all: () => [...children.values()],
       count: () => children.size,
     })

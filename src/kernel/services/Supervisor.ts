@@ -18,7 +18,8 @@ import { decideRestart } from "../../domain/Decision.ts"
 import { draft, type EventType, type Payload } from "../../domain/Event.ts"
 import { withDeadline } from "../Deadline.ts"
 import { KernelConfig, servicesShare } from "../KernelConfig.ts"
-import { EventStore } from "../log/EventStore.ts"
+import type { EventStore } from "../log/EventStore.ts"
+import { note } from "../log/Note.ts"
 import { StartTimedOut } from "./Deployer.ts"
 import { type Child, Registry } from "./Registry.ts"
 import { type InstanceExit, Runtime, StartFailed } from "./Runtime.ts"
@@ -56,18 +57,9 @@ class Shelter extends Context.Service<Shelter, Scope.Scope>()(
   "solo/kernel/services/Supervisor/Shelter",
 ) {}
 
-/** Logs what happened to a running service. That must not hinder keeping it running. */
-const note = Effect.fnUntraced(function* <T extends EventType>(
-  child: Child,
-  type: T,
-  payload: Payload<T>,
-) {
-  const store = yield* EventStore
-  yield* store.emit(draft(type, payload, child.name)).pipe(
-    Effect.catch((error) => Effect.logWarning(`could not log ${type}`, error.message)),
-    Effect.annotateLogs({ ...child.name }),
-  )
-})
+/** Logs what happened to a running service. */
+const noteOf = <T extends EventType>(child: Child, type: T, payload: Payload<T>) =>
+  Effect.annotateLogs(note(draft(type, payload, child.name)), { ...child.name })
 
 /**
  * Has the driver start an instance in `scope`, within the service's start-up time. Only the wait
@@ -132,7 +124,7 @@ const giveUp = Effect.fnUntraced(function* (child: Child, reason: string) {
   const { revision, restarts } = child
   child.status = "failed"
   yield* Effect.logWarning("service gave up").pipe(Effect.annotateLogs({ ...child.name, reason }))
-  yield* note(child, "service_gave_up", { revision, restarts, reason })
+  yield* noteOf(child, "service_gave_up", { revision, restarts, reason })
 })
 
 /** Counts a restart at `now`, and says how many there were within the window before it. */
@@ -154,12 +146,12 @@ const bringBack = Effect.fnUntraced(function* (
     if (exit._tag === "Crashed") {
       child.lastError = exit.reason
       if (exit.violation !== undefined)
-        yield* note(child, "resource_violation", {
+        yield* noteOf(child, "resource_violation", {
           revision,
           ...exit.violation,
           reason: exit.reason,
         })
-      yield* note(child, "service_crashed", { revision, reason: exit.reason })
+      yield* noteOf(child, "service_crashed", { revision, reason: exit.reason })
     }
     const how = exit._tag === "Crashed" ? "crashed" : "stopped"
     const now = yield* Clock.currentTimeMillis
@@ -179,7 +171,7 @@ const bringBack = Effect.fnUntraced(function* (
     child.restarts += 1
     const started = yield* Effect.result(start(child, code))
     if (started._tag === "Success") {
-      yield* note(child, "service_restarted", { revision, restarts: child.restarts })
+      yield* noteOf(child, "service_restarted", { revision, restarts: child.restarts })
       return true
     }
     exit = { _tag: "Crashed", reason: started.failure.message }

@@ -9,7 +9,8 @@ import * as Semaphore from "effect/Semaphore"
 import { SqlClient } from "effect/sql/SqlClient"
 
 import type { TenantId } from "../../domain/Identifier.ts"
-import { importKey, makeFailed, type Master, type MasterKeyring } from "./MasterKeyring.ts"
+import { makeFailed } from "../log/Storage.ts"
+import { importKey, type Master, type MasterKeyring } from "./MasterKeyring.ts"
 import type { Seal } from "./Seal.ts"
 import { DataKeyDamaged } from "./Vault.ts"
 

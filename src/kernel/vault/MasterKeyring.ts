@@ -11,9 +11,8 @@ import * as Hex from "effect/encoding/Hex"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 
-import { Storage, StorageError } from "../log/Storage.ts"
+import { makeFailed } from "../log/Storage.ts"
 import { type MasterKey, MasterKeys } from "./MasterKeys.ts"
 import type { Seal } from "./Seal.ts"
 import { WrongMasterKey } from "./Vault.ts"
@@ -30,13 +29,6 @@ export interface Master {
 
 /** Makes a key of its bytes. */
 export const importKey = (bytes: Uint8Array) => Effect.orDie(Aead.key(Aead.aes256Gcm, bytes))
-
-/** Turns what the database says into what the vault says. */
-export const makeFailed = Effect.map(
-  Storage,
-  (storage) => (operation: string) => (error: SqlError) =>
-    new StorageError({ fault: storage.classify(error), operation, cause: error }),
-)
 
 const isSameKey = (left: MasterKey, right: MasterKey): boolean =>
   Mac.timingSafeEqual(Redacted.value(left), Redacted.value(right))

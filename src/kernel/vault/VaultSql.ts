@@ -15,10 +15,10 @@ import { maxSecretBytes, maxSecrets, type SecretName } from "../../domain/Secret
 import { isRefusal, refuse } from "../log/Attachment.ts"
 import { EventStore } from "../log/EventStore.ts"
 import { makeRecorder } from "../log/Recorder.ts"
-import { Storage } from "../log/Storage.ts"
+import { makeFailed, Storage } from "../log/Storage.ts"
 import type { Caller } from "../services/Deployer.ts"
 import { type DataKeys, makeDataKeys } from "./DataKeys.ts"
-import { makeFailed, makeMasterKeyring } from "./MasterKeyring.ts"
+import { makeMasterKeyring } from "./MasterKeyring.ts"
 import { makeMasterKeyRotation } from "./MasterKeyRotation.ts"
 import { makeSeal, type Seal } from "./Seal.ts"
 import {
