@@ -8,6 +8,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // What passing tests log on purpose would bury what a failing one says.
     silent: "passed-only",
+    // Many files wait for processes more than they compute: one more than there are cores.
+    maxWorkers: 3,
     // A bound against hanging, not a claim about speed: machines are shared.
     testTimeout: 60_000,
     sequence: { concurrent: false },

@@ -2,14 +2,20 @@
  * `npm run bench`: all benchmarks, or those whose names are given.
  */
 import { benchBoxes } from "./Boxes.ts"
+import { benchCapabilities } from "./capabilities.ts"
 import { benchEventStore } from "./EventStore.ts"
+import { benchFairness } from "./fairness.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
+import { benchVerification } from "./verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
   "event-store": benchEventStore,
   kernel: benchKernel,
   boxes: benchBoxes,
+  capabilities: benchCapabilities,
+  verification: benchVerification,
+  fairness: benchFairness,
 }
 
 const chosen = process.argv.slice(2)
