@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -14,9 +13,9 @@ import * as Layer from "effect/Layer"
 
 import { layerSqlite } from "../../plugins/sqlite/index.ts"
 import { draft } from "../../src/domain/Event.ts"
-import { Digest } from "../../src/kernel/log/Digest.ts"
 import { EventStore } from "../../src/kernel/log/EventStore.ts"
 import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
+import { layerDigest } from "../kernel/Sha256.ts"
 import { type Measurement, timed } from "./Measurement.ts"
 
 const reason = "x".repeat(200)
@@ -70,9 +69,7 @@ export const benchEventStore = async (): Promise<ReadonlyArray<Measurement>> => 
       Layer.provide(
         Layer.mergeAll(
           layerSqlite({ filename: join(directory, `solo-${concurrency}.db`), busyTimeoutMs: 1000 }),
-          Layer.succeed(Digest, {
-            sha256: (text) => createHash("sha256").update(text).digest("hex"),
-          }),
+          layerDigest,
         ),
       ),
     )

@@ -2,13 +2,17 @@
  * `npm run bench`: all benchmarks, or those whose names are given.
  */
 import { benchBoxes } from "./Boxes.ts"
+import { benchCapabilities } from "./Capabilities.ts"
 import { benchEventStore } from "./EventStore.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
+import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
   "event-store": benchEventStore,
   kernel: benchKernel,
+  capabilities: benchCapabilities,
+  verification: benchVerification,
   boxes: benchBoxes,
 }
 

@@ -7,7 +7,8 @@ import { type Capability, TokenHash } from "../../src/domain/Capability.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
 import { TokenStore } from "../../src/kernel/capability/TokenStore.ts"
 import { EventStore } from "../../src/kernel/log/EventStore.ts"
-import { capability, layerTokens, lockOut, newFile, outside, sha256 } from "./Workbench.ts"
+import { sha256 } from "./Sha256.ts"
+import { capability, layerTokens, lockOut, newFile, outside } from "./Workbench.ts"
 
 const hashes = (tokens: ReadonlyArray<Capability>) => tokens.map((token) => token.tokenHash).sort()
 

@@ -2,7 +2,6 @@
  * A kernel's stores on a real database file in a temporary directory, to be opened, broken, closed
  * and opened again by tests.
  */
-import { hash } from "node:crypto"
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -24,12 +23,10 @@ import {
 } from "../../src/kernel/capability/CapabilityManagerIndexed.ts"
 import { RootToken, RootTokenKept } from "../../src/kernel/capability/RootToken.ts"
 import { layerTokenStore } from "../../src/kernel/capability/TokenStoreSql.ts"
-import { Digest } from "../../src/kernel/log/Digest.ts"
 import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
 import { layerVault } from "../../src/kernel/vault/VaultSql.ts"
 import { layerMasterKeyFile } from "../../src/main/MasterKeyFile.ts"
-
-export const sha256 = (text: string): string => hash("sha256", text)
+import { layerDigest, sha256 } from "./Sha256.ts"
 
 /** A path for a database that is not there yet. */
 export const newFile = (): string => join(mkdtempSync(join(tmpdir(), "solo-")), "solo.db")
@@ -49,8 +46,6 @@ const layerRootToken = Layer.sync(RootToken, () => {
     }),
   })
 })
-
-const layerDigest = Layer.succeed(Digest, { sha256 })
 
 /** Database and log. */
 const layerLog = (filename: string) =>

@@ -24,7 +24,8 @@ import { Verifier } from "../../src/kernel/recovery/Verifier.ts"
 import { Deployer } from "../../src/kernel/services/Deployer.ts"
 import { backup } from "../../src/main/Backup.ts"
 import { restore } from "../../src/main/Restore.ts"
-import { caller, layerDigest, newDatabase, run, spec } from "../kernel/verification/Run.ts"
+import { layerDigest } from "../kernel/Sha256.ts"
+import { caller, newDatabase, run, spec } from "../kernel/verification/Run.ts"
 
 const names = ["a", "b", "c"]
 

@@ -12,6 +12,9 @@ import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { acme, deploy, eventTypes, isRunning, kill, lose, smuggle } from "./Mischief.ts"
 import { newDatabase, run } from "./Run.ts"
 
+/** How many sequences of mischief are tried. */
+const runs = Number(process.env["SOLO_TEST_MISCHIEF"] ?? 30)
+
 const Step = Schema.Struct({
   does: Schema.Literals([
     "deploys",
@@ -85,5 +88,5 @@ it.live.prop(
       assert.deepStrictEqual(after.sort(), before)
     })
   },
-  { arbitrary: { runs: 50 }, timeout: 120_000 },
+  { arbitrary: { runs }, timeout: 60_000 + runs * 1000 },
 )
