@@ -1,12 +1,12 @@
+/**
+ * Durable appends per second through the event store, beside the same rows written by hand with
+ * `node:sqlite`: one commit each, and in batches as large as the writer's could be.
+ */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 
-/**
- * Durable appends per second through the event store, beside the same rows written by hand with
- * `node:sqlite`: one commit each, and in batches as large as the writer's could be.
- */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

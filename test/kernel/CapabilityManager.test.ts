@@ -1,3 +1,6 @@
+/**
+ * Tokens granted, presented, narrowed, revoked and restored, while storage works (promises 1, 2, 6, 8).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import type { Clock } from "effect/Clock"
 import * as Effect from "effect/Effect"

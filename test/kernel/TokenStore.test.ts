@@ -1,3 +1,6 @@
+/**
+ * Token rows and their events: together on disk or not at all (promises 1, 2, 8).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"

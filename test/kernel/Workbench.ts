@@ -2,9 +2,7 @@
  * A kernel's stores on a real database file in a temporary directory, to be opened, broken, closed
  * and opened again by tests.
  */
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 
 import * as Aead from "effect/crypto/Aead"
@@ -26,10 +24,11 @@ import { layerTokenStore } from "../../src/kernel/capability/TokenStoreSql.ts"
 import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
 import { layerVault } from "../../src/kernel/vault/VaultSql.ts"
 import { layerMasterKeyFile } from "../../src/main/MasterKeyFile.ts"
+import { makeDisk } from "./harness/Disk.ts"
 import { layerDigest, sha256 } from "./Sha256.ts"
 
 /** A path for a database that is not there yet. */
-export const newFile = (): string => join(mkdtempSync(join(tmpdir(), "solo-")), "solo.db")
+export const newFile = (): string => makeDisk().database
 
 export const rootSecret = Redacted.make("root-token-of-a-test-kernel-0123456789")
 

@@ -1,3 +1,6 @@
+/**
+ * Backups made and restored, by hand and while a kernel writes; damage refused (promises 1, 5).
+ */
 import {
   copyFileSync,
   existsSync,

@@ -1,3 +1,6 @@
+/**
+ * Repairs: each done once or not at all, none that would have to guess (promises 2, 3, 10).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"

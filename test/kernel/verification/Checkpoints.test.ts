@@ -1,3 +1,6 @@
+/**
+ * Checkpoints: what they save a start, and that a wrong one costs time, never truth (promise 3).
+ */
 import { DatabaseSync } from "node:sqlite"
 
 import { assert, describe, it } from "@effect/vitest"

@@ -1,3 +1,6 @@
+/**
+ * Random mischief against a kernel: after a repair it is what its log says (promises 3, 10).
+ */
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

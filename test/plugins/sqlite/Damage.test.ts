@@ -1,3 +1,7 @@
+/**
+ * Database files, write-ahead logs and marks that were damaged: recovered, reported or refused, as
+ * docs/damage.md says (promises 1, 5).
+ */
 import {
   copyFileSync,
   existsSync,
