@@ -2,7 +2,7 @@
  * Copies a database that is in use into one file that needs nothing beside it. It owns the copy and
  * its structure; whether the log in it holds is checked by whoever knows the log.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
+import { existsSync, renameSync, rmSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { backup, DatabaseSync } from "node:sqlite"
 
@@ -10,21 +10,13 @@ import * as Effect from "effect/Effect"
 import { BackupFailed } from "solo"
 
 import { checkIntegrity } from "./Integrity.ts"
+import { sync } from "./Sync.ts"
 
 /** Pages of one step: all of them, so that a writer in between never makes the copy begin anew. */
 const allPages = 2 ** 31 - 1
 
 const explain = (path: string) => (cause: unknown) =>
   new BackupFailed({ path, reason: cause instanceof Error ? cause.message : String(cause) })
-
-const sync = (path: string) => {
-  const file = openSync(path, "r")
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-}
 
 const copy = async (filename: string, path: string) => {
   const source = new DatabaseSync(filename, { readOnly: true, timeout: 10_000 })

@@ -16,6 +16,7 @@ const stackMb = 2
 /** Share of a service's heap for young objects, in MiB. */
 const youngMb = 8
 
+/** How long a thread may take to tell its figures, in milliseconds. */
 const figuresTimeout = 200
 
 /** What all threads share. */

@@ -8,6 +8,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
+import { between } from "./Bounds.ts"
 import { ServiceId, TenantId } from "./Identifier.ts"
 
 /** What a route can ask for. `root` is never granted: it is the root token's own. */
@@ -30,9 +31,6 @@ export const TokenHash = Schema.String.check(
 ).pipe(Schema.brand("TokenHash"))
 /** @see {@link TokenHash} */
 export type TokenHash = typeof TokenHash.Type
-
-const between = (minimum: number, maximum: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 /** How often a token may be presented: a bucket of `requests` that refills evenly. */
 export const RateLimit = Schema.Struct({

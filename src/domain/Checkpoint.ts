@@ -7,6 +7,7 @@ import * as HashMap from "effect/HashMap"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
+import { Count } from "./Bounds.ts"
 import { schemaVersion } from "./Event.ts"
 import { ServiceId, serviceKey, TenantId } from "./Identifier.ts"
 import { LoggedSpec } from "./ServiceSpec.ts"
@@ -21,18 +22,17 @@ const foldVersion = 1
  */
 export const checkpointFormat = `${foldVersion}.${schemaVersion}/${factTypes.join(",")}`
 
-const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const name = Schema.Struct({ tenantId: TenantId, serviceId: ServiceId })
 
 const Fact = Schema.Union([
   Schema.TaggedStruct("Deployed", {
     name,
-    revision: count,
+    revision: Count,
     spec: LoggedSpec,
     deployedAt: Schema.String,
-    eventId: count,
+    eventId: Count,
   }),
-  Schema.TaggedStruct("Killed", { name, revision: count, eventId: count }),
+  Schema.TaggedStruct("Killed", { name, revision: Count, eventId: Count }),
 ])
 
 const Line = Schema.fromJsonString(Schema.toCodecJson(Fact))

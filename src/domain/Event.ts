@@ -7,39 +7,39 @@
  */
 import * as Schema from "effect/Schema"
 
+import { Count } from "./Bounds.ts"
 import { Permission, RateLimit, TokenHash } from "./Capability.ts"
 import type { ServiceId, TenantId } from "./Identifier.ts"
 import { SecretName } from "./Secret.ts"
 import { LoggedSpec } from "./ServiceSpec.ts"
 
-const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const reason = Schema.String
 
 /** Payload schemas by event type. */
 export const payloads = {
   /** A service was started under supervision and its tenant was told so. */
-  service_deployed: Schema.Struct({ revision: count, spec: LoggedSpec }),
+  service_deployed: Schema.Struct({ revision: Count, spec: LoggedSpec }),
   /** A deployment was refused after its spec was accepted; nothing else changed. */
   service_deployment_failed: Schema.Struct({ reason, artifact: Schema.String }),
   /** A tenant ended a service: it stays dead whatever happens (promise 2). */
-  service_killed: Schema.Struct({ revision: count, force: Schema.Boolean }),
+  service_killed: Schema.Struct({ revision: Count, force: Schema.Boolean }),
   /** A running service ended without being asked to. */
-  service_crashed: Schema.Struct({ revision: count, reason }),
+  service_crashed: Schema.Struct({ revision: Count, reason }),
   /** A service was ended because it broke a limit, `value` in the unit the limit's name says. */
   resource_violation: Schema.Struct({
-    revision: count,
+    revision: Count,
     limit: Schema.String,
     value: Schema.Finite,
     reason,
   }),
   /** The supervisor started a service again. */
-  service_restarted: Schema.Struct({ revision: count, restarts: count }),
+  service_restarted: Schema.Struct({ revision: Count, restarts: Count }),
   /** A service crashed more often than its restart intensity allows. */
-  service_gave_up: Schema.Struct({ revision: count, restarts: count, reason }),
+  service_gave_up: Schema.Struct({ revision: Count, restarts: Count, reason }),
   /** Recovery brought a service back; caused by its `recovery_started`. */
-  service_recovered: Schema.Struct({ revision: count }),
+  service_recovered: Schema.Struct({ revision: Count }),
   /** Recovery could not bring a service back; caused by its `recovery_started`. */
-  service_recovery_failed: Schema.Struct({ revision: count, reason }),
+  service_recovery_failed: Schema.Struct({ revision: Count, reason }),
   /** A token exists from now on, if its parent does; `expiresAt` is ISO 8601 or `null`. */
   capability_granted: Schema.Struct({
     tokenHash: TokenHash,
@@ -49,7 +49,7 @@ export const payloads = {
     parent: Schema.NullOr(TokenHash),
   }),
   /** A token is gone, and with it every token attenuated from it, directly or not. */
-  capability_revoked: Schema.Struct({ tokenHash: TokenHash, descendants: count }),
+  capability_revoked: Schema.Struct({ tokenHash: TokenHash, descendants: Count }),
   /**
    * A request was refused for its token; `tokenHash` is `null` for a token nobody granted. At most
    * a few a minute are recorded; `unrecorded` counts those left out before this one.
@@ -58,48 +58,48 @@ export const payloads = {
     tokenHash: Schema.NullOr(TokenHash),
     reason,
     permission: Schema.NullOr(Permission),
-    unrecorded: count,
+    unrecorded: Count,
   }),
   /** The root token was replaced; the one before is no longer good. */
   root_token_rotated: Schema.Struct({}),
   /** A secret has a new value. No payload ever holds one. */
   secret_stored: Schema.Struct({ name: SecretName }),
   /** A service read a secret; `unrecorded` counts its reads of it since the last such event. */
-  secret_accessed: Schema.Struct({ name: SecretName, unrecorded: count }),
+  secret_accessed: Schema.Struct({ name: SecretName, unrecorded: Count }),
   /** A service asked for a secret that its spec does not name. */
-  secret_access_denied: Schema.Struct({ name: Schema.String, reason, unrecorded: count }),
+  secret_access_denied: Schema.Struct({ name: Schema.String, reason, unrecorded: Count }),
   /** A secret is gone, ciphertext and all. */
   secret_revoked: Schema.Struct({ name: SecretName }),
   /** Every data key of the vault is wrapped by a new master key. */
-  master_key_rotated: Schema.Struct({ keys: count }),
+  master_key_rotated: Schema.Struct({ keys: Count }),
   /** A kernel process started on this data directory. */
   system_started: Schema.Struct({
     kernelVersion: Schema.String,
-    pid: count,
+    pid: Count,
     previousEnd: Schema.Literals(["none", "clean", "unclean"]),
   }),
   /** Recovery begins; `services` should run. */
-  recovery_started: Schema.Struct({ services: count }),
+  recovery_started: Schema.Struct({ services: Count }),
   /** Recovery is over; caused by its `recovery_started`. */
   recovery_completed: Schema.Struct({
-    recovered: count,
-    skipped: count,
-    failed: count,
-    durationMs: count,
+    recovered: Count,
+    skipped: Count,
+    failed: Count,
+    durationMs: Count,
     timedOut: Schema.Boolean,
   }),
   /** The kernel compared what is with what the log says; `full`: the whole log. */
   verification_completed: Schema.Struct({
     full: Schema.Boolean,
     status: Schema.Literals(["ok", "warning", "error"]),
-    eventsChecked: count,
-    inconsistencies: count,
-    durationMs: count,
+    eventsChecked: Count,
+    inconsistencies: Count,
+    durationMs: Count,
   }),
   /** A verification found something new; caused by its `verification_completed`. */
   inconsistency_detected: Schema.Struct({
     invariant: Schema.String,
-    promise: count,
+    promise: Count,
     detail: Schema.String,
     fixable: Schema.Boolean,
   }),
@@ -111,7 +111,7 @@ export const payloads = {
   }),
   system_shutdown_started: Schema.Struct({ reason }),
   /** The last event of a clean run, and only of a clean run (promise 9). */
-  system_shutdown_complete: Schema.Struct({ durationMs: count }),
+  system_shutdown_complete: Schema.Struct({ durationMs: Count }),
 } as const
 
 /** The catalogue's keys. */

@@ -3,9 +3,8 @@
  */
 import * as Schema from "effect/Schema"
 
+import { Count } from "./Bounds.ts"
 import { ServiceId, TenantId } from "./Identifier.ts"
-
-const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /**
  * The outcome for one service. `recovered`: it runs again. `skipped`: it was not started, because
@@ -14,11 +13,11 @@ const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 export const RecoveryOutcome = Schema.Struct({
   tenantId: TenantId,
   serviceId: ServiceId,
-  revision: count,
+  revision: Count,
   outcome: Schema.Literals(["recovered", "skipped", "failed"]),
   /** Why, unless it was recovered. */
   reason: Schema.NullOr(Schema.String),
-  durationMs: count,
+  durationMs: Count,
 })
 /** @see {@link RecoveryOutcome} */
 export type RecoveryOutcome = typeof RecoveryOutcome.Type
@@ -26,16 +25,16 @@ export type RecoveryOutcome = typeof RecoveryOutcome.Type
 /** One recovery. `count` is the number of services that should run. */
 export const RecoveryReport = Schema.Struct({
   /** Id of its `recovery_started` event, which the events it caused point to; `null` if unlogged. */
-  recoveryId: Schema.NullOr(count),
+  recoveryId: Schema.NullOr(Count),
   startedAt: Schema.String,
-  durationMs: count,
+  durationMs: Count,
   /** Events folded to find out what should run, and rows skipped because they are unreadable. */
-  eventsReplayed: count,
-  eventsUnreadable: count,
-  count,
-  recovered: count,
-  skipped: count,
-  failed: count,
+  eventsReplayed: Count,
+  eventsUnreadable: Count,
+  count: Count,
+  recovered: Count,
+  skipped: Count,
+  failed: Count,
   /** Whether the whole recovery ran out of time: then `failed` names what was left. */
   timedOut: Schema.Boolean,
   services: Schema.Array(RecoveryOutcome),

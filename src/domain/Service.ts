@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 
+import { Count } from "./Bounds.ts"
 import { ServiceId, TenantId } from "./Identifier.ts"
 
 /**
@@ -23,14 +24,12 @@ export type ServiceStatus = typeof ServiceStatus.Type
 export const isUp = (service: { readonly status: ServiceStatus } | undefined): boolean =>
   service?.status === "running" || service?.status === "restarting"
 
-const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-
 /** One service, as `GET /v1/services/{serviceId}` answers it. Times are ISO 8601 in UTC. */
 export const ServiceView = Schema.Struct({
   tenantId: TenantId,
   serviceId: ServiceId,
   /** Counts the specs this service has had, from 1; a killed service goes on counting. */
-  revision: count,
+  revision: Count,
   status: ServiceStatus,
   /** SHA-256 of the source, in hex. */
   artifact: Schema.String,
@@ -38,14 +37,14 @@ export const ServiceView = Schema.Struct({
   /** When the running instance started, or `null` when none runs. */
   startedAt: Schema.NullOr(Schema.String),
   /** Restarts by the supervisor since this kernel process took the service over. */
-  restarts: count,
+  restarts: Count,
   lastError: Schema.NullOr(Schema.String),
   /** Resident or heap memory as the runtime can tell, in bytes; 0 when none runs. */
-  memoryBytes: count,
+  memoryBytes: Count,
   /** Processor time of the running instance, in milliseconds. */
-  cpuMs: count,
+  cpuMs: Count,
   /** Requests it is answering now. */
-  inFlight: count,
+  inFlight: Count,
 })
 /** @see {@link ServiceView} */
 export type ServiceView = typeof ServiceView.Type

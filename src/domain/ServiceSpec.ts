@@ -5,15 +5,11 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
+import { bounded } from "./Bounds.ts"
 import { ServiceId } from "./Identifier.ts"
 
 /** Largest accepted source text, in UTF-8 bytes. */
 export const maxSourceBytes = 1024 * 1024
-
-const bounded = (minimum: number, maximum: number, fallback: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum })).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(fallback)),
-  )
 
 /** Bounds of one service. Durations are milliseconds, except `maxSeconds`. */
 export const ServiceLimits = Schema.Struct({

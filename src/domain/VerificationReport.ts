@@ -4,10 +4,9 @@
  */
 import * as Schema from "effect/Schema"
 
+import { Count } from "./Bounds.ts"
 import { ServiceId, type ServiceName, TenantId } from "./Identifier.ts"
 import { type InvariantName, invariants } from "./Invariant.ts"
-
-const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** Inconsistencies a report lists at most; `inconsistencyCount` counts them all. */
 export const maxListed = 100
@@ -17,11 +16,11 @@ export const Inconsistency = Schema.Struct({
   /** The invariant that does not hold. */
   invariant: Schema.String,
   /** The promise of the design that it defends. */
-  promise: count,
+  promise: Count,
   severity: Schema.Literals(["warning", "error"]),
   tenantId: Schema.NullOr(TenantId),
   serviceId: Schema.NullOr(ServiceId),
-  eventId: Schema.NullOr(count),
+  eventId: Schema.NullOr(Count),
   /** What exactly, for people. */
   detail: Schema.String,
   /** Whether `autoFix` repairs it. What is ambiguous is for people to decide. */
@@ -33,41 +32,41 @@ export type Inconsistency = typeof Inconsistency.Type
 /** One verification. */
 export const VerificationReport = Schema.Struct({
   /** Id of its `verification_completed`, which `inconsistency_detected` points to. */
-  verificationId: Schema.NullOr(count),
+  verificationId: Schema.NullOr(Count),
   timestamp: Schema.String,
-  durationMs: count,
+  durationMs: Count,
   /** Whether the log was read from its first event, and the storage examined. */
   full: Schema.Boolean,
   /** The worst severity found. */
   status: Schema.Literals(["ok", "warning", "error"]),
   consistencyChecks: Schema.Struct({
     /** Services that the log says should be there, and services that are. */
-    servicesDeployed: count,
-    servicesPresent: count,
-    servicesRunning: count,
+    servicesDeployed: Count,
+    servicesPresent: Count,
+    servicesRunning: Count,
     /** Present, but failed or stopped on their own: known, not inconsistent. */
-    servicesFailed: count,
+    servicesFailed: Count,
     /** Services brought back by this process's last recovery. */
-    servicesRecovered: count,
+    servicesRecovered: Count,
     /** Services whose last fact is a kill. */
-    servicesKilled: count,
+    servicesKilled: Count,
     /** Services left out because a deployment or kill of them went on all the while. */
-    servicesBusy: count,
+    servicesBusy: Count,
     /** Events read by this verification, from the one after `eventsFrom` to `eventsTo`. */
-    eventsChecked: count,
-    eventsFrom: count,
-    eventsTo: count,
-    eventsUnreadable: count,
+    eventsChecked: Count,
+    eventsFrom: Count,
+    eventsTo: Count,
+    eventsUnreadable: Count,
     /** How often an event is older than the one before it: the clock was set back. */
-    clockStepsBack: count,
-    artifactsChecked: count,
-    checkpointsChecked: count,
+    clockStepsBack: Count,
+    artifactsChecked: Count,
+    checkpointsChecked: Count,
     /** Figures of the checks that other parts of the kernel registered, by check. */
     registered: Schema.Record(Schema.String, Schema.Record(Schema.String, Schema.Finite)),
   }),
   /** What was found, at most `maxListed`. */
   inconsistencies: Schema.Array(Inconsistency),
-  inconsistencyCount: count,
+  inconsistencyCount: Count,
   /** What a person can do about it, most urgent first. */
   recommendations: Schema.Array(Schema.String),
 })
@@ -102,7 +101,7 @@ export const Fix = Schema.Struct({
   serviceId: Schema.NullOr(ServiceId),
   detail: Schema.String,
   /** Id of its `auto_fix_applied`. */
-  eventId: count,
+  eventId: Count,
 })
 /** @see {@link Fix} */
 export type Fix = typeof Fix.Type

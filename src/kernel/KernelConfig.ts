@@ -5,10 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-const bounded = (minimum: number, maximum: number, fallback: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum })).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(fallback)),
-  )
+import { bounded } from "../domain/Bounds.ts"
 
 /** The settings; durations are milliseconds. */
 export const KernelSettings = Schema.Struct({

@@ -4,8 +4,7 @@
  * is replaced whole or not at all, and only its owner can read it.
  */
 import { randomBytes } from "node:crypto"
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -18,6 +17,7 @@ import {
   MasterKeys,
   MasterKeysKept,
 } from "../kernel/vault/MasterKeys.ts"
+import { readIfThere, writeAtomically } from "./AtomicFile.ts"
 
 /** The master key cannot be used as it is. */
 export class BadMasterKey extends Schema.TaggedError<BadMasterKey>()("BadMasterKey", {
@@ -49,37 +49,18 @@ export const parseMasterKey = (
         )
   })
 
-const sync = (path: string) => {
-  const descriptor = openSync(path, "r")
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : "unknown")
 
-/** Replaces the file: after a crash at any moment it holds either all keys of before or all of now. */
-const write = (path: string, keys: ReadonlyArray<MasterKey>): void => {
-  const temporary = `${path}.new`
-  const descriptor = openSync(temporary, "w", 0o600)
-  try {
-    const lines = keys.map((key) => `${Buffer.from(Redacted.value(key)).toString("base64")}\n`)
-    writeSync(descriptor, lines.join(""))
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-  renameSync(temporary, path)
-  sync(dirname(path))
-}
-
-const attempt = (path: string, keys: ReadonlyArray<MasterKey>) =>
-  Effect.try({
-    try: () => write(path, keys),
+const write = (path: string, keys: ReadonlyArray<MasterKey>) =>
+  Effect.tryPromise({
+    try: () => {
+      const lines = keys.map((key) => `${Buffer.from(Redacted.value(key)).toString("base64")}\n`)
+      return writeAtomically(path, lines.join(""))
+    },
     catch: (cause) =>
       new MasterKeysKept({
         reason: "storage",
-        message: `${path} could not be written: ${cause instanceof Error ? cause.message : "unknown"}`,
+        message: `${path} could not be written: ${reasonOf(cause)}`,
       }),
   })
 
@@ -87,24 +68,11 @@ const generate = Effect.sync((): MasterKey =>
   Redacted.make<Uint8Array>(new Uint8Array(randomBytes(masterKeyBytes)), label),
 )
 
-const isMissing = (cause: unknown): boolean =>
-  cause instanceof Error && "code" in cause && cause.code === "ENOENT"
-
 const read = Effect.fnUntraced(function* (path: string) {
-  const text = yield* Effect.try({
-    try: () => {
-      try {
-        return readFileSync(path, "utf8")
-      } catch (cause) {
-        if (isMissing(cause)) return undefined
-        throw cause
-      }
-    },
+  const text = yield* Effect.tryPromise({
+    try: () => readIfThere(path),
     catch: (cause) =>
-      new BadMasterKey({
-        source: path,
-        message: `${path} cannot be read: ${cause instanceof Error ? cause.message : "unknown"}`,
-      }),
+      new BadMasterKey({ source: path, message: `${path} cannot be read: ${reasonOf(cause)}` }),
   })
   if (text === undefined) return undefined
   const lines = text.split("\n").filter((line) => line.trim() !== "")
@@ -122,11 +90,11 @@ export const layerMasterKeyFile = (dataDirectory: string) =>
       let keys = yield* read(path)
       if (keys === undefined) {
         keys = [yield* generate]
-        yield* attempt(path, keys)
+        yield* write(path, keys)
       }
       let ring = keys as [MasterKey, ...Array<MasterKey>]
       const replace = (next: [MasterKey, ...Array<MasterKey>]) =>
-        Effect.map(attempt(path, next), () => {
+        Effect.map(write(path, next), () => {
           ring = next
         })
       return MasterKeys.of({

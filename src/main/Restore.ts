@@ -4,12 +4,9 @@
  * never deleted; at every moment in between a start either works or is refused.
  */
 import {
-  closeSync,
   copyFileSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -22,6 +19,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 import { markOf } from "../../plugins/sqlite/HighWaterMark.ts"
+import { sync } from "../../plugins/sqlite/Sync.ts"
 import { checkDatabase } from "./DatabaseCheck.ts"
 
 /** What may be in a data directory that counts as empty: keys to go with the backup, and the lock. */
@@ -47,15 +45,6 @@ export interface RestoreOptions {
   readonly overwrite?: boolean
   /** Restore even a damaged backup: the verifier then reports what is missing. */
   readonly acceptDamage?: boolean
-}
-
-const sync = (path: string) => {
-  const file = openSync(path, "r")
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
 }
 
 const refusal = ({ path, database, overwrite = false }: RestoreOptions): string | undefined => {

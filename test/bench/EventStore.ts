@@ -1,22 +1,21 @@
-import { createHash } from "node:crypto"
+/**
+ * Durable appends per second through the event store, beside the same rows written by hand with
+ * `node:sqlite`: one commit each, and in batches as large as the writer's could be.
+ */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 
-/**
- * Durable appends per second through the event store, beside the same rows written by hand with
- * `node:sqlite`: one commit each, and in batches as large as the writer's could be.
- */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 
 import { layerSqlite } from "../../plugins/sqlite/index.ts"
 import { draft } from "../../src/domain/Event.ts"
-import { Digest } from "../../src/kernel/log/Digest.ts"
 import { EventStore } from "../../src/kernel/log/EventStore.ts"
 import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
+import { layerDigest } from "../kernel/Sha256.ts"
 import { type Measurement, timed } from "./Measurement.ts"
 
 const reason = "x".repeat(200)
@@ -70,9 +69,7 @@ export const benchEventStore = async (): Promise<ReadonlyArray<Measurement>> => 
       Layer.provide(
         Layer.mergeAll(
           layerSqlite({ filename: join(directory, `solo-${concurrency}.db`), busyTimeoutMs: 1000 }),
-          Layer.succeed(Digest, {
-            sha256: (text) => createHash("sha256").update(text).digest("hex"),
-          }),
+          layerDigest,
         ),
       ),
     )

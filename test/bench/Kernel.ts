@@ -3,7 +3,6 @@
  * answers, until a hundred services are back. Each beside what Node alone takes on this machine.
  */
 import { spawnSync } from "node:child_process"
-import { createHash } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,6 +10,7 @@ import { DatabaseSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
 
 import { genesis, linkHash } from "../../src/domain/HashChain.ts"
+import { sha256 } from "../kernel/Sha256.ts"
 import { call, type KernelProcess, ready, startKernel } from "../process/KernelProcess.ts"
 import { type Measurement, median, timed } from "./Measurement.ts"
 
@@ -58,7 +58,6 @@ const fillLog = (dataDir: string, count: number) => {
     `INSERT INTO events (id, time, tenant_id, service_id, type, version, payload, actor, causation_id, hash)
      VALUES (?, ?, 'bench', 'filler', 'service_restarted', 1, ?, NULL, NULL, ?)`,
   )
-  const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
   let id = Number(head["last_id"])
   let hash = String(head["last_hash"])
   const time = "2026-01-01T00:00:00.000Z"

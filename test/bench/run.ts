@@ -2,20 +2,19 @@
  * `npm run bench`: all benchmarks, or those whose names are given.
  */
 import { benchBoxes } from "./Boxes.ts"
-import { benchCapabilities } from "./capabilities.ts"
+import { benchCapabilities } from "./Capabilities.ts"
 import { benchEventStore } from "./EventStore.ts"
-import { benchFairness } from "./fairness.ts"
+import { benchFairness } from "./Fairness.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
-import { benchVerification } from "./verification.ts"
+import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
   "event-store": benchEventStore,
   kernel: benchKernel,
-  boxes: benchBoxes,
   capabilities: benchCapabilities,
   verification: benchVerification,
-  fairness: benchFairness,
+  boxes: benchBoxes,
 }
 
 const chosen = process.argv.slice(2)

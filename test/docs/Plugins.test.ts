@@ -1,3 +1,6 @@
+/**
+ * The plugin that docs/plugins.md shows in full, loaded and run as it stands there.
+ */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"

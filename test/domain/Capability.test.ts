@@ -1,3 +1,6 @@
+/**
+ * What a capability is good for, and that none made from another is wider (promises 2, 6).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"

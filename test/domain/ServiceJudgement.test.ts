@@ -1,3 +1,6 @@
+/**
+ * Every way in which log, memory and supervision can disagree about one service (promise 10).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 

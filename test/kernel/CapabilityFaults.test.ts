@@ -5,45 +5,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 
-import { type Bearer, type Need, root } from "../../src/domain/Capability.ts"
-import type { EventType } from "../../src/domain/Event.ts"
+import { type Need, root } from "../../src/domain/Capability.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
-import { CapabilityManager, type Granted } from "../../src/kernel/capability/CapabilityManager.ts"
+import type { Granted } from "../../src/kernel/capability/CapabilityManager.ts"
 import { maxUnstored } from "../../src/kernel/capability/UnstoredTokens.ts"
-import { EventStore } from "../../src/kernel/log/EventStore.ts"
-import { layerCapabilities, lockOut, newFile, outside } from "./Workbench.ts"
+import { bearer, events, storedTokens, tagOf, withManager } from "./Tokens.ts"
+import { lockOut, newFile, outside } from "./Workbench.ts"
 
 const a = TenantId.make("a")
 const read: Need = { permission: "read", on: "tenant" }
-
-const session = <A, E>(
-  filename: string,
-  run: (
-    manager: CapabilityManager["Service"],
-  ) => Effect.Effect<A, E, CapabilityManager | EventStore>,
-) => Effect.flatMap(CapabilityManager, run).pipe(Effect.provide(layerCapabilities(filename)))
-
-const bearer = (granted: Granted): Bearer => ({ _tag: "Tenant", capability: granted.capability })
-
-const tagOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.match(effect, { onSuccess: () => "ok", onFailure: (error) => error._tag as string })
-
-const events = (type: EventType) =>
-  EventStore.use((store) =>
-    Effect.map(Stream.runCollect(store.stream({ types: [type] })), (all) => Array.from(all)),
-  )
-
-const storedTokens = (filename: string) =>
-  outside(filename, (db) => db.prepare("SELECT token_hash FROM tokens").all()).length
 
 describe("CapabilityManager without storage", () => {
   it.effect("grants in memory while storage fails, and stores later (5.3)", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      const tokens = yield* session(filename, (manager) =>
+      const tokens = yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const unlock = lockOut(filename)
           const parent = yield* manager.grant(root, a, { permissions: ["read"] })
@@ -69,7 +47,7 @@ describe("CapabilityManager without storage", () => {
           return [parent, child]
         }),
       )
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           for (const { token } of tokens)
             assert.strictEqual(yield* tagOf(manager.verify(token, read)), "ok")
@@ -81,7 +59,7 @@ describe("CapabilityManager without storage", () => {
   it.effect("revoking what waits to be stored makes sure that it never is (promise 2)", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const unlock = lockOut(filename)
           const early = yield* manager.grant(root, a, { permissions: ["read"] })
@@ -104,7 +82,7 @@ describe("CapabilityManager without storage", () => {
   it.live("a revocation that cannot be stored fails, and the token stays as it was", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      const token = yield* session(filename, (manager) =>
+      const token = yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const granted = yield* manager.grant(root, a, { permissions: ["read"] })
           const { tokenHash } = granted.capability
@@ -119,7 +97,7 @@ describe("CapabilityManager without storage", () => {
           return granted.token
         }),
       )
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
         }),
@@ -130,7 +108,7 @@ describe("CapabilityManager without storage", () => {
   it.live("flush fails while a token cannot be stored", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const unlock = lockOut(filename)
           yield* manager.grant(root, a, { permissions: ["read"] })
@@ -147,7 +125,7 @@ describe("CapabilityManager without storage", () => {
     Effect.gen(function* () {
       const filename = newFile()
       const granted: Array<Granted> = []
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.forEach(
           Array.from({ length: 50 }),
           () =>
@@ -169,7 +147,7 @@ describe("CapabilityManager without storage", () => {
         ),
       )
       assert.strictEqual(storedTokens(filename), 0)
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           for (const { token } of granted)
             assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
@@ -181,7 +159,7 @@ describe("CapabilityManager without storage", () => {
   it.live("where a token may have reached the disk, revoking it must reach it too", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           // A failure of unknown kind: whether anything was written cannot be told.
           outside(filename, (db) =>
@@ -206,7 +184,7 @@ describe("CapabilityManager without storage", () => {
     () =>
       Effect.gen(function* () {
         const filename = newFile()
-        yield* session(filename, (manager) =>
+        yield* withManager(filename, (manager) =>
           Effect.gen(function* () {
             const unlock = lockOut(filename)
             const grant = manager.grant(root, a, { permissions: ["read"] })

@@ -1,20 +1,20 @@
+/**
+ * Tokens granted, presented, narrowed, revoked and restored, while storage works (promises 1, 2, 6, 8).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import type { Clock } from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 
-import { type Bearer, type Need, root, TokenHash } from "../../src/domain/Capability.ts"
-import type { EventType } from "../../src/domain/Event.ts"
+import { type Need, root, TokenHash } from "../../src/domain/Capability.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
-import { CapabilityManager, type Granted } from "../../src/kernel/capability/CapabilityManager.ts"
-import type { CapabilityOptions } from "../../src/kernel/capability/CapabilityManagerIndexed.ts"
+import type { CapabilityManager, Granted } from "../../src/kernel/capability/CapabilityManager.ts"
 import { makeForwardClock } from "../../src/kernel/capability/ForwardClock.ts"
-import type { TokenStore } from "../../src/kernel/capability/TokenStore.ts"
-import { EventStore } from "../../src/kernel/log/EventStore.ts"
-import { layerCapabilities, newFile, outside, rootSecret, sha256 } from "./Workbench.ts"
+import { sha256 } from "./Sha256.ts"
+import { bearer, events, storedTokens, tagOf, withManager } from "./Tokens.ts"
+import { newFile, rootSecret } from "./Workbench.ts"
 
 type Manager = CapabilityManager["Service"]
 
@@ -23,31 +23,11 @@ const b = TenantId.make("b")
 const s = ServiceId.make("s")
 const read: Need = { permission: "read", on: "tenant" }
 
-const session = <A, E>(
-  filename: string,
-  run: (manager: Manager) => Effect.Effect<A, E, CapabilityManager | EventStore | TokenStore>,
-  options: Partial<CapabilityOptions> = {},
-) =>
-  Effect.flatMap(CapabilityManager, run).pipe(Effect.provide(layerCapabilities(filename, options)))
-
-const bearer = (granted: Granted): Bearer => ({ _tag: "Tenant", capability: granted.capability })
-
-const tagOf = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.match(effect, { onSuccess: () => "ok", onFailure: (error) => error._tag as string })
-
-const events = (type: EventType) =>
-  EventStore.use((store) =>
-    Effect.map(Stream.runCollect(store.stream({ types: [type] })), (all) => Array.from(all)),
-  )
-
-const storedTokens = (filename: string) =>
-  outside(filename, (db) => db.prepare("SELECT token_hash FROM tokens").all()).length
-
 describe("CapabilityManager", () => {
   it.effect("grants tokens that hold until their time is over (promises 1, 2)", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      const granted = yield* session(filename, (manager) =>
+      const granted = yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const granted = yield* manager.grant(root, a, { permissions: ["read"], ttlSeconds: 60 })
           assert.isTrue(granted.durable)
@@ -57,7 +37,7 @@ describe("CapabilityManager", () => {
           return granted
         }),
       )
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           yield* TestClock.adjust(59_999)
           assert.strictEqual(yield* tagOf(manager.verify(granted.token, read)), "ok")
@@ -77,12 +57,12 @@ describe("CapabilityManager", () => {
   it.effect("keeps ten tokens across a restart (5.1)", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      const tokens = yield* session(filename, (manager) =>
+      const tokens = yield* withManager(filename, (manager) =>
         Effect.forEach(Array.from({ length: 10 }), () =>
           manager.grant(root, a, { permissions: ["read"] }),
         ),
       )
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           for (const { token } of tokens)
             assert.strictEqual(yield* tagOf(manager.verify(token, read)), "ok")
@@ -97,7 +77,7 @@ describe("CapabilityManager", () => {
   )
 
   it.live("knows nothing of what nobody granted", () =>
-    session(newFile(), (manager) =>
+    withManager(newFile(), (manager) =>
       Effect.gen(function* () {
         yield* manager.grant(root, a, { permissions: ["read"] })
         const garbage = ["", "x", "solo_", "x".repeat(1_000_000), "\u0000", "solo_".padEnd(48, "A")]
@@ -113,7 +93,7 @@ describe("CapabilityManager", () => {
   it.live("takes a token back with everything made from it, also after a restart (promise 2)", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      const family = yield* session(filename, (manager) =>
+      const family = yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const parent = yield* manager.grant(root, a, { permissions: ["read", "grant"] })
           const child = yield* manager.attenuate(bearer(parent), { permissions: ["read"] })
@@ -142,13 +122,13 @@ describe("CapabilityManager", () => {
             assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
           assert.strictEqual(yield* tagOf(manager.verify(family.given.token, read)), "ok")
         })
-      yield* session(filename, check)
+      yield* withManager(filename, check)
       assert.strictEqual(storedTokens(filename), 1)
     }),
   )
 
   it.live("shows nothing of one tenant to another (promise 6)", () =>
-    session(newFile(), (manager) =>
+    withManager(newFile(), (manager) =>
       Effect.gen(function* () {
         const ofA = yield* manager.grant(root, a, { permissions: ["grant", "read"] })
         const ofB = yield* manager.grant(root, b, { permissions: ["grant", "read"] })
@@ -173,7 +153,7 @@ describe("CapabilityManager", () => {
   )
 
   it.live("a granter gives no more than it has", () =>
-    session(newFile(), (manager) =>
+    withManager(newFile(), (manager) =>
       Effect.gen(function* () {
         const granter = bearer(
           yield* manager.grant(root, a, {
@@ -208,7 +188,7 @@ describe("CapabilityManager", () => {
   )
 
   it.effect("limits the rate of a token, and of a family by its eldest", () =>
-    session(newFile(), (manager) =>
+    withManager(newFile(), (manager) =>
       Effect.gen(function* () {
         const rateLimit = { requests: 3, perSeconds: 3 }
         const parent = yield* manager.grant(root, a, { permissions: ["read"], rateLimit })
@@ -236,7 +216,7 @@ describe("CapabilityManager", () => {
   it.effect("removes expired tokens every hour, or as often as configured", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      yield* session(
+      yield* withManager(
         filename,
         (manager) =>
           Effect.gen(function* () {
@@ -255,7 +235,7 @@ describe("CapabilityManager", () => {
   )
 
   it.effect("bounds the tokens of a tenant; expired ones make room", () =>
-    session(
+    withManager(
       newFile(),
       (manager) =>
         Effect.gen(function* () {
@@ -272,7 +252,7 @@ describe("CapabilityManager", () => {
   )
 
   it.live("bounds how often a token is attenuated", () =>
-    session(newFile(), (manager) =>
+    withManager(newFile(), (manager) =>
       Effect.gen(function* () {
         let last = yield* manager.grant(root, a, { permissions: ["read"] })
         for (let i = 0; i < 16; i++) last = yield* manager.attenuate(bearer(last), {})
@@ -284,7 +264,7 @@ describe("CapabilityManager", () => {
   it.effect("records denials, but not a flood of them", () =>
     Effect.gen(function* () {
       const filename = newFile()
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const { token, capability } = yield* manager.grant(root, a, { permissions: ["read"] })
           const kill: Need = { permission: "kill", on: "tenant" }
@@ -307,7 +287,7 @@ describe("CapabilityManager", () => {
   )
 
   it.live("counts what it does", () =>
-    session(newFile(), (manager) =>
+    withManager(newFile(), (manager) =>
       Effect.gen(function* () {
         const { token } = yield* manager.grant(root, a, { permissions: ["read"] })
         for (let i = 0; i < 5; i++) yield* manager.verify(token, read)
@@ -324,7 +304,7 @@ describe("CapabilityManager", () => {
   )
 
   it.live("replaces the root token for root alone", () =>
-    session(newFile(), (manager) =>
+    withManager(newFile(), (manager) =>
       Effect.gen(function* () {
         const granted = yield* manager.grant(root, a, { permissions: ["grant", "deploy"] })
         assert.strictEqual(yield* tagOf(manager.rotateRoot(bearer(granted))), "Forbidden")
@@ -340,7 +320,7 @@ describe("CapabilityManager", () => {
     Effect.gen(function* () {
       const filename = newFile()
       yield* TestClock.setTime(1_000_000)
-      const { token } = yield* session(filename, (manager) =>
+      const { token } = yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           const granted = yield* manager.grant(root, a, { permissions: ["read"], ttlSeconds: 10 })
           yield* TestClock.adjust("11 seconds")
@@ -349,7 +329,7 @@ describe("CapabilityManager", () => {
         }),
       )
       yield* TestClock.setTime(1_000_000)
-      yield* session(filename, (manager) =>
+      yield* withManager(filename, (manager) =>
         Effect.gen(function* () {
           assert.strictEqual(yield* tagOf(manager.authenticate(token)), "InvalidToken")
         }),

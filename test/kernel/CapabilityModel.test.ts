@@ -25,6 +25,9 @@ import { layerCapabilities, lockOut, newFile } from "./Workbench.ts"
 
 type Manager = CapabilityManager["Service"]
 
+/** How many lives are tried. */
+const lives = Number(process.env["SOLO_TEST_LIVES"] ?? 150)
+
 const tenants = ["a", "b"].map((name) => TenantId.make(name))
 const services = ["s", "t"].map((name) => ServiceId.make(name))
 const permissions: ReadonlyArray<Permission> = ["read", "deploy", "kill", "grant"]
@@ -249,5 +252,5 @@ it.effect.prop(
         yield* world.check
       }).pipe(Effect.ensuring(world.close))
     }),
-  { arbitrary: { runs: 400, size: 40 }, timeout: 120_000 },
+  { arbitrary: { runs: lives, size: 40 }, timeout: 60_000 + lives * 300 },
 )

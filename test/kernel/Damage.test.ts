@@ -1,3 +1,7 @@
+/**
+ * Logs and artifacts that were damaged behind the kernel's back: detected, reported, survived
+ * (promises 4 and 5).
+ */
 import { DatabaseSync } from "node:sqlite"
 
 import { assert, describe, it } from "@effect/vitest"

@@ -11,7 +11,7 @@ import { ArtifactStore } from "../../src/kernel/log/ArtifactStore.ts"
 import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
 import { contractEventStore } from "../contract/EventStore.ts"
 import { makeDisk } from "./harness/Disk.ts"
-import { layerDigest } from "./harness/Machine.ts"
+import { layerDigest } from "./Sha256.ts"
 
 const layerStore = (filename: () => string) =>
   Layer.unwrap(

@@ -19,7 +19,8 @@ import { StorageError } from "../../src/kernel/log/Storage.ts"
 import { said, verifyChain } from "../contract/EventStore.ts"
 import { makeDisk } from "./harness/Disk.ts"
 import { type Faults, makeFaults } from "./harness/FaultyStorage.ts"
-import { layerDigest, settle } from "./harness/Machine.ts"
+import { settle } from "./harness/Machine.ts"
+import { layerDigest } from "./Sha256.ts"
 
 const on = <E>(body: (faults: Faults) => Effect.Effect<void, E, EventStore | SqlClient | Digest>) =>
   Effect.suspend(() => {

@@ -1,3 +1,6 @@
+/**
+ * Plugins as authors write them: the compiler checks their config, needs and provides.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,3 +1,6 @@
+/**
+ * Plugins built in order and closed in reverse; configuration decoded once, with every mistake named.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

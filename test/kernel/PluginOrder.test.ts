@@ -1,3 +1,6 @@
+/**
+ * Which plugins take part, in which order, and what is said when that cannot be.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 

@@ -27,7 +27,8 @@ import { StorageError } from "../../src/kernel/log/Storage.ts"
 import { said, verifyChain } from "../contract/EventStore.ts"
 import { type Disk, makeDisk, takeImage, walBytes } from "./harness/Disk.ts"
 import { type Faults, makeFaults } from "./harness/FaultyStorage.ts"
-import { boot, deploy, kill, layerDigest, named, running, statusOf } from "./harness/Machine.ts"
+import { boot, deploy, kill, named, running, statusOf } from "./harness/Machine.ts"
+import { layerDigest } from "./Sha256.ts"
 
 const layerOn = (filename: string) =>
   layerEventStore.pipe(

@@ -1,3 +1,6 @@
+/**
+ * Token rows and their events: together on disk or not at all (promises 1, 2, 8).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
@@ -7,7 +10,8 @@ import { type Capability, TokenHash } from "../../src/domain/Capability.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
 import { TokenStore } from "../../src/kernel/capability/TokenStore.ts"
 import { EventStore } from "../../src/kernel/log/EventStore.ts"
-import { capability, layerTokens, lockOut, newFile, outside, sha256 } from "./Workbench.ts"
+import { sha256 } from "./Sha256.ts"
+import { capability, layerTokens, lockOut, newFile, outside } from "./Workbench.ts"
 
 const hashes = (tokens: ReadonlyArray<Capability>) => tokens.map((token) => token.tokenHash).sort()
 

@@ -1,3 +1,6 @@
+/**
+ * Secrets stored, read, revoked and erased; bounds, denials and damaged rows (promises 1, 2, 6, 8).
+ */
 import { readFileSync } from "node:fs"
 
 import { assert, describe, it } from "@effect/vitest"

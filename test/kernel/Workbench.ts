@@ -2,10 +2,7 @@
  * A kernel's stores on a real database file in a temporary directory, to be opened, broken, closed
  * and opened again by tests.
  */
-import { hash } from "node:crypto"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 
 import * as Aead from "effect/crypto/Aead"
@@ -24,15 +21,14 @@ import {
 } from "../../src/kernel/capability/CapabilityManagerIndexed.ts"
 import { RootToken, RootTokenKept } from "../../src/kernel/capability/RootToken.ts"
 import { layerTokenStore } from "../../src/kernel/capability/TokenStoreSql.ts"
-import { Digest } from "../../src/kernel/log/Digest.ts"
 import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
 import { layerVault } from "../../src/kernel/vault/VaultSql.ts"
 import { layerMasterKeyFile } from "../../src/main/MasterKeyFile.ts"
-
-export const sha256 = (text: string): string => hash("sha256", text)
+import { makeDisk } from "./harness/Disk.ts"
+import { layerDigest, sha256 } from "./Sha256.ts"
 
 /** A path for a database that is not there yet. */
-export const newFile = (): string => join(mkdtempSync(join(tmpdir(), "solo-")), "solo.db")
+export const newFile = (): string => makeDisk().database
 
 export const rootSecret = Redacted.make("root-token-of-a-test-kernel-0123456789")
 
@@ -49,8 +45,6 @@ const layerRootToken = Layer.sync(RootToken, () => {
     }),
   })
 })
-
-const layerDigest = Layer.succeed(Digest, { sha256 })
 
 /** Database and log. */
 const layerLog = (filename: string) =>

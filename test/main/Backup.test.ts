@@ -1,3 +1,6 @@
+/**
+ * Backups made and restored, by hand and while a kernel writes; damage refused (promises 1, 5).
+ */
 import {
   copyFileSync,
   existsSync,
@@ -24,7 +27,8 @@ import { Verifier } from "../../src/kernel/recovery/Verifier.ts"
 import { Deployer } from "../../src/kernel/services/Deployer.ts"
 import { backup } from "../../src/main/Backup.ts"
 import { restore } from "../../src/main/Restore.ts"
-import { caller, layerDigest, newDatabase, run, spec } from "../kernel/verification/Run.ts"
+import { layerDigest } from "../kernel/Sha256.ts"
+import { caller, newDatabase, run, spec } from "../kernel/verification/Run.ts"
 
 const names = ["a", "b", "c"]
 

@@ -1,3 +1,6 @@
+/**
+ * Where each setting comes from, and what is said about every mistake.
+ */
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

@@ -1,3 +1,6 @@
+/**
+ * The data directory: made closed, probed, and held by one process at a time (promise 7).
+ */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"

@@ -1,3 +1,6 @@
+/**
+ * An old Node hands over to the one in node_modules: arguments, signals once, exit codes, no orphan.
+ */
 import { type ChildProcess, execFileSync, spawn, type StdioOptions } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"

@@ -1,3 +1,6 @@
+/**
+ * A kernel's process from outside: its line, its files, its exit codes (promise 9).
+ */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"

@@ -1,3 +1,6 @@
+/**
+ * Plugins of other people: found by path or package name, refused with the reason.
+ */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"

@@ -1,3 +1,6 @@
+/**
+ * The root token: made once, closed, rotated durably, never told (promise 8).
+ */
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

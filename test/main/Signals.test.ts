@@ -1,3 +1,6 @@
+/**
+ * Signals: the first asks for the end, the second ends at once, an echo counts once.
+ */
 import { assert, describe, it } from "vitest"
 
 import { echoMs, makeJudge } from "../../src/main/Signals.ts"

@@ -1,3 +1,7 @@
+/**
+ * A real kernel: `node dist/main.js` in a process of its own, on a free port and a directory of its
+ * own, and what a client needs to talk to it. What is tested with it stands in the test files.
+ */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -5,10 +9,6 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-/**
- * A real kernel: `node dist/main.js` in a process of its own, on a free port and a directory of its
- * own, and what a client needs to talk to it. What is tested with it stands in the test files.
- */
 import * as Effect from "effect/Effect"
 
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url))

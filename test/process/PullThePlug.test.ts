@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from "node:fs"
-import { join } from "node:path"
-
 /**
  * The first thing a new user does, with the real process: deploy, call, pull the plug, start again.
  */
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 

@@ -2,13 +2,13 @@
  * The promises as checks on a kernel that has just started and on its database file, independent of
  * whatever workload went before. Each answers with what is broken, naming the promise.
  */
-import { createHash } from "node:crypto"
 import { DatabaseSync } from "node:sqlite"
 
 import { genesis, linkHash } from "../../src/domain/HashChain.ts"
 import { serviceKey } from "../../src/domain/Identifier.ts"
 import type { Disk } from "../kernel/harness/Disk.ts"
 import type { Kernel } from "../kernel/harness/Machine.ts"
+import { sha256 } from "../kernel/Sha256.ts"
 import { type Model, possibleOf, type Want } from "./Model.ts"
 
 /** Which sources run, by service key. */
@@ -65,8 +65,6 @@ const rowsOf = (disk: Disk): ReadonlyArray<Row> => {
     database.close()
   }
 }
-
-const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 
 /** Promise 5: ids are gapless from 1, and each event is chained to the one before it. */
 const checkChain = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {

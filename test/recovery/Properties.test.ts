@@ -16,7 +16,7 @@ import { check, checkRegistry, sourcesOf } from "./Checkers.ts"
 import { type Answer, answered, Command, type Model, nothing, seen } from "./Model.ts"
 import { ask } from "./Workload.ts"
 
-const runs = Number(process.env["SOLO_TEST_SEQUENCES"] ?? 200)
+const runs = Number(process.env["SOLO_TEST_SEQUENCES"] ?? 100)
 const seed = process.env["SOLO_TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
 
 const sequences = Arbitrary.schema(

@@ -1,8 +1,8 @@
-import { Body, type BodyInit, bodyOf, extract } from "./Body.ts"
 /**
  * Request and Response: https://fetch.spec.whatwg.org/#request-class without modes, caches,
  * credentials, redirection and forms, which mean nothing to a service.
  */
+import { Body, type BodyInit, bodyOf, extract } from "./Body.ts"
 import { AbortController, type AbortSignal } from "./Events.ts"
 import { Headers, type HeadersInit } from "./Headers.ts"
 

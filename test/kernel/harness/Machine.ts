@@ -2,8 +2,6 @@
  * Kernels on real SQLite files and scripted services: booting them, halting them cleanly, pulling
  * their plug. Time is the test's clock.
  */
-import { createHash } from "node:crypto"
-
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,7 +18,6 @@ import { ServiceSpec } from "../../../src/domain/ServiceSpec.ts"
 import { layerKernel } from "../../../src/kernel/Kernel.ts"
 import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
 import { Lifecycle } from "../../../src/kernel/Lifecycle.ts"
-import { Digest } from "../../../src/kernel/log/Digest.ts"
 import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { Readiness } from "../../../src/kernel/Readiness.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
@@ -31,13 +28,9 @@ import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { ServiceLogs } from "../../../src/kernel/services/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
 import { layerSecrets } from "../Secrets.ts"
+import { layerDigest } from "../Sha256.ts"
 import { type Disk, makeDisk, takeImage } from "./Disk.ts"
 import { makeWorld, type Script, scripted, type World } from "./ScriptedRuntime.ts"
-
-/** SHA-256 as production has it. */
-export const layerDigest = Layer.succeed(Digest, {
-  sha256: (text) => createHash("sha256").update(text).digest("hex"),
-})
 
 /** Everything a test may ask a kernel for. */
 export interface Kernel {

@@ -1,3 +1,6 @@
+/**
+ * Repairs: each done once or not at all, none that would have to guess (promises 2, 3, 10).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -9,6 +12,7 @@ import { Checkpoints } from "../../../src/kernel/recovery/Checkpoints.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
 import { Registry } from "../../../src/kernel/services/Registry.ts"
+import { sha256 } from "../Sha256.ts"
 import {
   acme,
   deploy,
@@ -24,7 +28,7 @@ import {
   edit,
   cutCheckpoint,
 } from "./Mischief.ts"
-import { newDatabase, run, sha256 } from "./Run.ts"
+import { newDatabase, run } from "./Run.ts"
 
 describe("autoFix", () => {
   it.live("4.6.5 brings a missing service back, and changes nothing the second time", () =>

@@ -1,3 +1,6 @@
+/**
+ * Checkpoints: what they save a start, and that a wrong one costs time, never truth (promise 3).
+ */
 import { DatabaseSync } from "node:sqlite"
 
 import { assert, describe, it } from "@effect/vitest"
@@ -20,8 +23,9 @@ import { Checkpoints } from "../../../src/kernel/recovery/Checkpoints.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
+import { sha256 } from "../Sha256.ts"
 import { reseal } from "./Mischief.ts"
-import { caller, newDatabase, run, service, sha256, spec, tenant } from "./Run.ts"
+import { caller, newDatabase, run, service, spec, tenant } from "./Run.ts"
 
 /** Deploys `a`, `b` and `c`, kills `b`, in one clean run. */
 const populate = (filename: string) =>

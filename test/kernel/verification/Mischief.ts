@@ -16,7 +16,8 @@ import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { makeChild, Registry } from "../../../src/kernel/services/Registry.ts"
 import { Supervisor } from "../../../src/kernel/services/Supervisor.ts"
-import { caller, service, sha256, spec, tenant } from "./Run.ts"
+import { sha256 } from "../Sha256.ts"
+import { caller, service, spec, tenant } from "./Run.ts"
 
 export const acme = (serviceId: string) => ({
   tenantId: tenant("acme"),

@@ -2,11 +2,6 @@
  * One run of a kernel on a database file, over a runtime whose services do nothing but run. It
  * stands in for the isolating drivers, which have suites of their own.
  */
-import { createHash } from "node:crypto"
-import { mkdtempSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -19,19 +14,15 @@ import { ServiceId, TenantId } from "../../../src/domain/Identifier.ts"
 import { ServiceSpec } from "../../../src/domain/ServiceSpec.ts"
 import { layerKernel } from "../../../src/kernel/Kernel.ts"
 import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
-import { Digest } from "../../../src/kernel/log/Digest.ts"
 import { CompileFailed, Compiler } from "../../../src/kernel/services/Compiler.ts"
 import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/services/Runtime.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
+import { makeDisk } from "../harness/Disk.ts"
 import { layerSecrets } from "../Secrets.ts"
+import { layerDigest } from "../Sha256.ts"
 
 /** A database file in a directory of its own. */
-export const newDatabase = (): string =>
-  join(mkdtempSync(join(tmpdir(), "solo-verification-")), "solo.db")
-
-export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
-
-export const layerDigest = Layer.succeed(Digest, { sha256 })
+export const newDatabase = (): string => makeDisk().database
 
 /** Compiles everything but sources that contain `syntax error`. */
 const layerCompiler = Layer.succeed(Compiler, {

@@ -1,3 +1,6 @@
+/**
+ * What verification finds, reports and logs, and what it leaves alone (promises 5, 10).
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
