@@ -9,7 +9,16 @@ import { handOver, isSupported } from "./main/Handover.ts"
 
 const script = fileURLToPath(import.meta.url)
 
-if (isSupported(process.versions.node)) {
+/** Without its packages nothing of Solo loads, not even what reports failures. */
+const explain = (error: unknown): never => {
+  const isMissing = (error as NodeJS.ErrnoException | null)?.code === "ERR_MODULE_NOT_FOUND"
+  if (!isMissing) throw error
+  const [reason] = (error as Error).message.split(" imported from")
+  process.stderr.write(`solo: ${reason}: run "npm install" where package.json is\n`)
+  process.exit(1)
+}
+
+const run = async (): Promise<void> => {
   // Beside the code and with its trust: a shared directory could be prepared by another user.
   if (script.endsWith(".js")) {
     nodeModule.enableCompileCache(fileURLToPath(new URL(".compile-cache", import.meta.url)))
@@ -25,6 +34,7 @@ if (isSupported(process.versions.node)) {
     ])
     launch({ plugins: firstParty, runtimes })
   }
-} else {
-  handOver(script)
 }
+
+if (isSupported(process.versions.node)) await run().catch(explain)
+else handOver(script)

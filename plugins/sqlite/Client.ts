@@ -39,12 +39,13 @@ export const layerClient = (options: ClientOptions, open = makeConnection) =>
         timeToLive: "1 minute",
       })
       // Whoever takes the connection has it alone: a transaction it finds open is a leftover of one
-      // whose ROLLBACK failed, and nothing could ever be committed behind it.
+      // whose ROLLBACK failed, and nothing could ever be committed behind it. What is written into
+      // a file that is gone must not be acknowledged either (promise 1).
       const clean = Effect.suspend(() =>
         writer.isTransaction
-          ? Effect.as(writer.executeUnprepared("ROLLBACK", [], undefined), writer)
-          : Effect.succeed(writer),
-      )
+          ? Effect.asVoid(writer.executeUnprepared("ROLLBACK", [], undefined))
+          : Effect.void,
+      ).pipe(Effect.andThen(writer.inPlace), Effect.as(writer))
       const acquirers = makeSqliteAcquirers({
         connection: clean,
         semaphore: yield* Semaphore.make(1),

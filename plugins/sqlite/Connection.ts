@@ -3,6 +3,7 @@
  * prepared statements and the translation of SQLite's errors; sharing connections is the client's
  * business.
  */
+import { statSync } from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
 import * as Effect from "effect/Effect"
@@ -29,6 +30,11 @@ export interface ConnectionOptions {
 /** A connection, with what `effect/sql` does not ask for but the plugin does. */
 export interface SqliteConnection extends Connection {
   readonly isTransaction: boolean
+  /**
+   * Fails when the file is not where it was opened: deleted, moved or replaced. SQLite would go on
+   * writing into what nobody will ever open again.
+   */
+  readonly inPlace: Effect.Effect<void, SqlError>
 }
 
 /** Turns what `node:sqlite` throws into a `SqlError`; the code is where `effect/sql` looks for it. */
@@ -59,6 +65,21 @@ const open = (options: ConnectionOptions): DatabaseSync => {
   }
   database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")
   return database
+}
+
+/** SQLite's code for it, which it only uses itself without a write-ahead log. */
+const movedCode = 1032
+
+/** @see SqliteConnection.inPlace */
+const makeInPlace = (filename: string) => {
+  const inode = () => statSync(filename, { bigint: true, throwIfNoEntry: false })?.ino
+  const opened = inode()
+  return attempt("inPlace", () => {
+    // A database in memory has no place.
+    if (opened === undefined || inode() === opened) return
+    const error = new Error(`${filename} was deleted, moved or replaced while it was in use`)
+    throw Object.assign(error, { errcode: movedCode })
+  })
 }
 
 /** Takes the next rows off a running query, and the query itself as long as there may be more. */
@@ -99,6 +120,7 @@ export const makeConnection = Effect.fnUntraced(function* (
     (database) => Effect.sync(() => database.close()),
   )
   const prepare = makePrepare(database)
+  const inPlace = makeInPlace(options.filename)
 
   // Every statement binds through here: SQLite knows no booleans and no `undefined`.
   const all = (statement: StatementSync, params: ReadonlyArray<unknown>) => {
@@ -116,6 +138,7 @@ export const makeConnection = Effect.fnUntraced(function* (
     get isTransaction() {
       return database.isTransaction
     },
+    inPlace,
     execute: (sql, params, transformRows) =>
       attempt("execute", () => {
         const rows = all(prepare(sql), params)

@@ -8,7 +8,7 @@ import type { StorageFault } from "solo"
 const faults: Readonly<Record<number, StorageFault>> = {
   5: "locked", // SQLITE_BUSY
   6: "locked", // SQLITE_LOCKED
-  8: "io", // SQLITE_READONLY
+  8: "io", // SQLITE_READONLY, and SQLITE_READONLY_DBMOVED
   10: "io", // SQLITE_IOERR
   11: "corrupt", // SQLITE_CORRUPT
   13: "full", // SQLITE_FULL

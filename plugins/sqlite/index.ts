@@ -55,10 +55,22 @@ const storage = (config: typeof Config.Type) =>
     }),
   )
 
-/** Damage that SQLite meets while it opens or migrates the database refuses the start too. */
-const explain = <E>(filename: string, error: E): E | DatabaseDamaged => {
+/** Another process holds a lock on the database, so it cannot be opened or migrated. */
+class DatabaseLocked extends Schema.TaggedError<DatabaseLocked>()("DatabaseLocked", {
+  filename: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.filename} is locked by another process; end that one, such as a database browser or a copy in progress, and start again`
+  }
+}
+
+/** What SQLite meets while it opens or migrates the database refuses the start too. */
+const explain = <E>(filename: string, error: E): E | DatabaseDamaged | DatabaseLocked => {
   const cause = error instanceof Migrator.MigrationError ? error.cause : error
-  if (!isSqlError(cause) || classify(cause) !== "corrupt") return error
+  if (!isSqlError(cause)) return error
+  const fault = classify(cause)
+  if (fault === "locked") return new DatabaseLocked({ filename })
+  if (fault !== "corrupt") return error
   const damage = `is damaged (${cause.message})`
   return new DatabaseDamaged({ filename, damage, advice: restoreAdvice })
 }

@@ -43,6 +43,7 @@ const wrap = (connection: SqliteConnection, run: Run): SqliteConnection => ({
   get isTransaction() {
     return connection.isTransaction
   },
+  inPlace: connection.inPlace,
   execute: (sql, params, transform) => run(sql, connection.execute(sql, params, transform)),
   executeRaw: (sql, params) => run(sql, connection.executeRaw(sql, params)),
   executeStream: connection.executeStream,

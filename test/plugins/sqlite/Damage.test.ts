@@ -5,11 +5,15 @@
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from "node:fs"
+import { dirname } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,6 +22,7 @@ import * as Schema from "effect/Schema"
 
 import { factsInOrder } from "../../../src/domain/Checkpoint.ts"
 import { draft } from "../../../src/domain/Event.ts"
+import { Lifecycle } from "../../../src/kernel/Lifecycle.ts"
 import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
@@ -236,6 +241,55 @@ describe("a damaged write-ahead log", () => {
         )
         assert.deepStrictEqual(readFileSync(walOf(image)), before)
       }
+    }),
+  )
+})
+
+describe("a database that goes away while the kernel runs", () => {
+  const attempt = (name: string) => Effect.exit(deploy([name]))
+
+  it.live("nothing is acknowledged any more, until it is back (promise 1)", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      const directory = dirname(filename)
+      yield* Effect.gen(function* () {
+        yield* deploy(["a"])
+        renameSync(directory, `${directory}.aside`)
+        assert.isTrue(Exit.isFailure(yield* attempt("gone")))
+        mkdirSync(directory)
+        writeFileSync(filename, "")
+        assert.isTrue(Exit.isFailure(yield* attempt("replaced")))
+        rmSync(directory, { recursive: true })
+        renameSync(`${directory}.aside`, directory)
+        yield* deploy(["b"])
+      }).pipe(run(filename))
+      assert.deepStrictEqual((yield* start(filename)).names, ["a", "b"])
+    }),
+  )
+
+  it.live("its end is no clean one (promise 9)", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      const problems = yield* Effect.gen(function* () {
+        const { problems } = yield* Lifecycle
+        rmSync(dirname(filename), { recursive: true })
+        return problems
+      }).pipe(run(filename))
+      assert.match(problems().join("\n"), /announce: append: the storage device failed/)
+      assert.isFalse(existsSync(filename))
+    }),
+  )
+})
+
+describe("a database that another process has locked", () => {
+  it.live("the start is refused, and says which file and what to do", () =>
+    Effect.gen(function* () {
+      const filename = yield* cleanDatabase
+      const other = new DatabaseSync(filename)
+      other.exec("BEGIN IMMEDIATE")
+      assert.match(yield* refusal(filename), /solo\.db is locked by another process; end that one/)
+      other.close()
+      assert.deepStrictEqual((yield* start(filename)).names, names)
     }),
   )
 })
