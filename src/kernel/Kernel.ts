@@ -35,9 +35,11 @@ import { ServiceLock } from "./ServiceLock.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 import { Storage } from "./Storage.ts"
 import { layerSupervisor } from "./Supervisor.ts"
+import { layerTokensAudit } from "./TokensAudit.ts"
 import { TokenStore } from "./TokenStore.ts"
 import { layerTokenStore } from "./TokenStoreSql.ts"
 import { Vault } from "./Vault.ts"
+import { layerVaultAudit } from "./VaultAudit.ts"
 import { layerVault } from "./VaultSql.ts"
 import { Verifier, VerifierChecks } from "./Verifier.ts"
 import { layerVerifier } from "./VerifierLive.ts"
@@ -106,7 +108,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
-    Layer.provideMerge(layerFlushes),
+    Layer.provideMerge(Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit)),
     Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(
       Layer.mergeAll(
