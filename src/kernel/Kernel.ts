@@ -14,6 +14,7 @@ import {
   layerCapabilityManager,
 } from "./capability/CapabilityManagerIndexed.ts"
 import { RootToken } from "./capability/RootToken.ts"
+import { layerTokensAudit } from "./capability/TokensAudit.ts"
 import { TokenStore } from "./capability/TokenStore.ts"
 import { layerTokenStore } from "./capability/TokenStoreSql.ts"
 import { KernelConfig, type KernelSettings } from "./KernelConfig.ts"
@@ -43,6 +44,7 @@ import { ServiceLogs } from "./services/ServiceLogs.ts"
 import { layerSupervisor } from "./services/Supervisor.ts"
 import { MasterKeys } from "./vault/MasterKeys.ts"
 import { Vault } from "./vault/Vault.ts"
+import { layerVaultAudit } from "./vault/VaultAudit.ts"
 import { layerVault } from "./vault/VaultSql.ts"
 
 /** Which kernel this is, and how it is set up. */
@@ -109,7 +111,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
-    Layer.provideMerge(layerFlushes),
+    Layer.provideMerge(Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit)),
     Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(
       Layer.mergeAll(

@@ -15,6 +15,7 @@ const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>
   capabilities: benchCapabilities,
   verification: benchVerification,
   boxes: benchBoxes,
+  fairness: benchFairness,
 }
 
 const chosen = process.argv.slice(2)

@@ -107,6 +107,8 @@ export class Vault extends Context.Service<
       granted: ReadonlyArray<string>,
       name: string,
     ) => Effect.Effect<Redacted.Redacted<string>, SecretAccessDenied | RetrieveError>
+    /** Whether a secret opens; tells nothing and records nothing. For verification. */
+    readonly check: (tenantId: TenantId, name: SecretName) => Effect.Effect<void, RetrieveError>
     readonly exists: (tenantId: TenantId, name: SecretName) => Effect.Effect<boolean, StorageError>
     /** A tenant's secrets in order of their names, never with a value. */
     readonly list: (

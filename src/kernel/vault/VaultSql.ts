@@ -203,6 +203,8 @@ const make = Effect.gen(function* () {
       return value
     }),
 
+    check: Effect.fn("Vault.check")((tenantId, name) => Effect.asVoid(open(tenantId, name))),
+
     exists: Effect.fn("Vault.exists")((tenantId, name) =>
       sql`SELECT 1 FROM secrets WHERE tenant_id = ${tenantId} AND name = ${name}`.pipe(
         Effect.map((rows) => rows.length > 0),

@@ -1,0 +1,100 @@
+/**
+ * Checks that the vault can be opened: every secret has a data key, every data key a master key,
+ * and, when everything is looked at, every secret opens. It tells no value, and records no reading.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { SqlClient } from "effect/sql/SqlClient"
+
+import type { TenantId } from "../../domain/Identifier.ts"
+import type { SecretName } from "../../domain/Secret.ts"
+import type { Inconsistency } from "../../domain/VerificationReport.ts"
+import { VerifierChecks } from "../recovery/Verifier.ts"
+import { Vault } from "./Vault.ts"
+
+/** Secrets opened before others get their turn. */
+const perStep = 100
+
+const advice =
+  "Part of the vault does not open: store the secrets named again, or restore a backup, and find out who changed the database."
+
+interface SecretKey {
+  readonly tenant_id: TenantId
+  readonly name: SecretName
+}
+
+const damaged = (tenantId: TenantId, detail: string): Inconsistency => ({
+  invariant: "vault_opens",
+  promise: 1,
+  severity: "error",
+  tenantId,
+  serviceId: null,
+  eventId: null,
+  detail,
+  fixable: false,
+})
+
+/** What lacks the key that seals it. */
+const checkKeys = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  const secrets = yield* sql<SecretKey>`
+    SELECT DISTINCT tenant_id FROM secrets
+    WHERE tenant_id NOT IN (SELECT tenant_id FROM vault_data_keys)`
+  const dataKeys = yield* sql<SecretKey>`
+    SELECT tenant_id FROM vault_data_keys
+    WHERE key_id NOT IN (SELECT key_id FROM vault_master_keys)`
+  return [
+    ...secrets.map(({ tenant_id: tenantId }) => damaged(tenantId, "its data key is missing")),
+    ...dataKeys.map(({ tenant_id: tenantId }) =>
+      damaged(tenantId, "its data key is wrapped by a master key that is missing"),
+    ),
+  ]
+})
+
+/** Opens every secret; one that is revoked meanwhile is none. */
+const openAll = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  const vault = yield* Vault
+  const inconsistencies: Array<Inconsistency> = []
+  let last: SecretKey = { tenant_id: "" as TenantId, name: "" as SecretName }
+  while (true) {
+    const page: ReadonlyArray<SecretKey> = yield* sql<SecretKey>`
+      SELECT tenant_id, name FROM secrets
+      WHERE (tenant_id, name) > (${last.tenant_id}, ${last.name})
+      ORDER BY tenant_id, name LIMIT ${perStep}`
+    for (const { name, tenant_id: tenantId } of page) {
+      yield* vault.check(tenantId, name).pipe(
+        Effect.catchTags({
+          SecretNotFound: () => Effect.void,
+          SecretDamaged: (error) =>
+            Effect.sync(() => void inconsistencies.push(damaged(tenantId, error.message))),
+        }),
+      )
+    }
+    if (page.length < perStep) return inconsistencies
+    last = page.at(-1)!
+    yield* Effect.yieldNow
+  }
+})
+
+const verify = Effect.fnUntraced(function* (full: boolean) {
+  const sql = yield* SqlClient
+  const [count] = yield* sql<{ readonly secrets: number; readonly dataKeys: number }>`
+    SELECT (SELECT count(*) FROM secrets) AS secrets,
+      (SELECT count(*) FROM vault_data_keys) AS dataKeys`
+  const inconsistencies = [...(yield* checkKeys), ...(full ? yield* openAll : [])]
+  const recommendations = inconsistencies.length === 0 ? [] : [advice]
+  return { figures: { ...count! }, inconsistencies, recommendations }
+})
+
+/** Registers the check `vault`. */
+export const layerVaultAudit = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const checks = yield* VerifierChecks
+    const context = yield* Effect.context<SqlClient | Vault>()
+    checks.add({
+      name: "vault",
+      verify: ({ full }) => Effect.provideContext(verify(full), context),
+    })
+  }),
+)

@@ -1,0 +1,171 @@
+/**
+ * What verification says of tokens and the vault: nothing while all is well, and exactly what was
+ * changed when somebody writes to the database (promises 1, 2, 6 and 8).
+ */
+import { DatabaseSync } from "node:sqlite"
+
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+
+import { type Bearer, root, type TokenRequest } from "../../../src/domain/Capability.ts"
+import { SecretName } from "../../../src/domain/Secret.ts"
+import { CapabilityManager } from "../../../src/kernel/capability/CapabilityManager.ts"
+import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
+import { Vault } from "../../../src/kernel/vault/Vault.ts"
+import { sha256 } from "../Sha256.ts"
+import { caller, newDatabase, run, tenant } from "./Run.ts"
+
+const verify = (full: boolean) =>
+  Effect.flatMap(Verifier, (verifier) => verifier.verifyConsistency({ full }))
+
+const found = (full = true) =>
+  Effect.map(verify(full), (report) =>
+    report.inconsistencies.map(({ detail, invariant, tenantId }) => ({
+      invariant,
+      tenantId: tenantId as string | null,
+      detail: detail.replaceAll(/[0-9a-f]{64}/g, "…"),
+    })),
+  )
+
+const edit = (filename: string, statement: string) => {
+  const database = new DatabaseSync(filename)
+  database.exec(`PRAGMA foreign_keys = off; ${statement}`)
+  database.close()
+}
+
+const grant = Effect.fnUntraced(function* (request: Partial<TokenRequest> = {}) {
+  const manager = yield* CapabilityManager
+  const { capability } = yield* manager.grant(root, tenant("acme"), {
+    permissions: ["read"],
+    ...request,
+  })
+  return capability
+})
+
+/** Three tokens in a family, one revoked, one expiring; two secrets. */
+const populate = (filename: string) =>
+  Effect.gen(function* () {
+    const manager = yield* CapabilityManager
+    const vault = yield* Vault
+    const parent = yield* grant({ permissions: ["read", "kill"] })
+    const bearer: Bearer = { _tag: "Tenant", capability: parent }
+    const child = (yield* manager.attenuate(bearer, { permissions: ["read"] })).capability
+    const revoked = yield* grant()
+    yield* manager.revoke(root, tenant("acme"), revoked.tokenHash)
+    yield* grant({ ttlSeconds: 60 })
+    for (const name of ["one", "two"]) {
+      yield* vault.store(caller("acme"), SecretName.make(name), Redacted.make("value"))
+    }
+    assert.deepStrictEqual(yield* found(), [])
+    assert.deepStrictEqual(yield* found(false), [])
+    return { parent, child, revoked }
+  }).pipe(run(filename))
+
+describe("verification of tokens", () => {
+  it.live("finds nothing while tokens come and go", () =>
+    Effect.gen(function* () {
+      const manager = yield* CapabilityManager
+      const traffic = Effect.forEach(
+        Array.from({ length: 300 }),
+        () =>
+          Effect.flatMap(grant(), ({ tokenHash }) =>
+            manager.revoke(root, tenant("acme"), tokenHash),
+          ),
+        { concurrency: 16, discard: true },
+      )
+      const checks = Effect.repeat(
+        Effect.map(found(), (some) => assert.deepStrictEqual(some, [])),
+        {
+          times: 10,
+        },
+      )
+      yield* Effect.all([traffic, checks], { concurrency: 2 })
+      const report = yield* verify(true)
+      assert.strictEqual(report.consistencyChecks.registered["tokens"]?.["granted"], 300)
+    }).pipe(run(newDatabase())),
+  )
+
+  const cases: Record<string, readonly [(hash: string) => string, string]> = {
+    "a row that is gone": [
+      (hash) => `DELETE FROM tokens WHERE token_hash = '${hash}'`,
+      "the token … was granted and is still good, but has no row",
+    ],
+    "a row that says more than was granted": [
+      (hash) => `UPDATE tokens SET permissions = '["read","grant"]' WHERE token_hash = '${hash}'`,
+      "the token … has another permissions in its row than was granted",
+    ],
+    "a row that lives longer": [
+      (hash) => `UPDATE tokens SET expires_at = 99999999999999 WHERE token_hash = '${hash}'`,
+      "the token … has another time in its row than was granted",
+    ],
+    "a row of another tenant": [
+      (hash) => `UPDATE tokens SET tenant_id = 'other' WHERE token_hash = '${hash}'`,
+      "the token … has another tenant in its row than was granted",
+    ],
+    "a row that nobody granted": [
+      () =>
+        `INSERT INTO tokens SELECT '${sha256("forged")}', tenant_id, permissions, service_id, granted_at, granted_by, expires_at, rate_limit, metadata, parent FROM tokens WHERE parent IS NULL LIMIT 1`,
+      "the token … has a row, but was never granted",
+    ],
+    "a row that cannot be read": [
+      (hash) => `UPDATE tokens SET permissions = 'nonsense' WHERE token_hash = '${hash}'`,
+      "the token … has a row that cannot be read",
+    ],
+  }
+  for (const [what, [statement, detail]] of Object.entries(cases)) {
+    it.live(`finds ${what}`, () =>
+      Effect.gen(function* () {
+        const filename = newDatabase()
+        const { child } = yield* populate(filename)
+        edit(filename, statement(child.tokenHash))
+        const details = (yield* found().pipe(run(filename))).filter(
+          ({ invariant }) => invariant === "tokens_agree",
+        )
+        assert.include(
+          details.map((one) => one.detail),
+          detail,
+        )
+      }),
+    )
+  }
+
+  it.live("finds a revoked token whose row was brought back", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      const { parent, revoked } = yield* populate(filename)
+      edit(
+        filename,
+        `INSERT INTO tokens SELECT '${revoked.tokenHash}', tenant_id, permissions, service_id, granted_at, granted_by, expires_at, rate_limit, metadata, parent FROM tokens WHERE token_hash = '${parent.tokenHash}'`,
+      )
+      assert.deepStrictEqual(yield* found().pipe(run(filename)), [
+        {
+          invariant: "tokens_agree",
+          tenantId: "acme",
+          detail: "the token … has a row, but was revoked",
+        },
+      ])
+    }),
+  )
+})
+
+describe("verification of the vault", () => {
+  it.live("finds a secret that was moved, and one whose data key is gone", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(filename, "UPDATE secrets SET sealed = (SELECT sealed FROM secrets WHERE name = 'one')")
+      assert.deepStrictEqual(yield* found(false).pipe(run(filename)), [])
+      assert.deepStrictEqual(yield* found().pipe(run(filename)), [
+        {
+          invariant: "vault_opens",
+          tenantId: "acme",
+          detail: "the secret two is damaged; store it again",
+        },
+      ])
+      edit(filename, "DELETE FROM vault_data_keys")
+      const [missing] = yield* found(false).pipe(run(filename))
+      assert.strictEqual(missing?.detail, "its data key is missing")
+    }),
+  )
+})
