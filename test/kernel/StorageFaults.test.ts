@@ -23,7 +23,7 @@ import { draft } from "../../src/domain/Event.ts"
 import type { Digest } from "../../src/kernel/log/Digest.ts"
 import { EventStore } from "../../src/kernel/log/EventStore.ts"
 import { layerEventStore } from "../../src/kernel/log/EventStoreSql.ts"
-import { StorageError } from "../../src/kernel/log/Storage.ts"
+import { StorageError, type StorageFault } from "../../src/kernel/log/Storage.ts"
 import { said, verifyChain } from "../contract/EventStore.ts"
 import { type Disk, makeDisk, takeImage, walBytes } from "./harness/Disk.ts"
 import { type Faults, makeFaults } from "./harness/FaultyStorage.ts"
@@ -150,35 +150,30 @@ describe("storage that fails", () => {
     )
   })
 
-  it.live("a database that became read-only refuses with `io`", () =>
+  const refusesWhile = (broken: string, mended: string, fault: StorageFault) =>
     on(
       makeDisk(),
       Effect.gen(function* () {
         const store = yield* EventStore
         const sql = yield* SqlClient
         yield* store.emit(said("first"))
-        yield* sql`PRAGMA query_only = ON`
-        assert.strictEqual(yield* faultOf(store.emit(said("no"))), "io")
+        yield* sql.unsafe(broken)
+        assert.strictEqual(yield* faultOf(store.emit(said("no"))), fault)
+        yield* sql.unsafe(mended)
         yield* untouched(1)
-        yield* sql`PRAGMA query_only = OFF`
         yield* worksAgain(1)
       }),
-    ),
+    )
+
+  it.live("a database that became read-only refuses with `io`", () =>
+    refusesWhile("PRAGMA query_only = ON", "PRAGMA query_only = OFF", "io"),
   )
 
   it.live("a table that is gone refuses, and the events in memory are still those on disk", () =>
-    on(
-      makeDisk(),
-      Effect.gen(function* () {
-        const store = yield* EventStore
-        const sql = yield* SqlClient
-        yield* store.emit(said("first"))
-        yield* sql`ALTER TABLE events RENAME TO elsewhere`
-        assert.strictEqual(yield* faultOf(store.emit(said("no"))), "missing")
-        yield* sql`ALTER TABLE elsewhere RENAME TO events`
-        yield* untouched(1)
-        yield* worksAgain(1)
-      }),
+    refusesWhile(
+      "ALTER TABLE events RENAME TO elsewhere",
+      "ALTER TABLE elsewhere RENAME TO events",
+      "missing",
     ),
   )
 
