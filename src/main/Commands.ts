@@ -2,6 +2,7 @@
  * What `node dist/main.js` does besides running the kernel: `backup` and `restore`. Without
  * arguments it runs the kernel, which is `Launch`'s business.
  */
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -20,6 +21,7 @@ import { backup } from "./Backup.ts"
 import { load } from "./Config.ts"
 import { hold } from "./DataDirectory.ts"
 import { ending, exitCodes } from "./Exit.ts"
+import { masterKeyFile } from "./MasterKeyFile.ts"
 import * as NodeDigest from "./NodeDigest.ts"
 import { restore } from "./Restore.ts"
 import { version } from "./Version.ts"
@@ -61,9 +63,15 @@ const restoreCommand = Command.make(
     acceptDamage,
   },
   Effect.fn(function* (options) {
-    const { dataDir } = yield* configured
+    const { dataDir, masterKey } = yield* configured
     const directory = yield* hold(dataDir)
     yield* told(yield* restore({ ...options, database: join(directory, "solo.db") }))
+    const keyFile = join(directory, masterKeyFile)
+    if (masterKey === undefined && !existsSync(keyFile)) {
+      yield* Console.log(
+        `before the next start, put the master key that sealed it into ${keyFile} (or SOLO_MASTER_KEY)`,
+      )
+    }
   }, Effect.scoped),
 ).pipe(Command.withDescription("Puts a backup in the place of the database; no kernel may run"))
 

@@ -27,7 +27,7 @@ export class BadMasterKey extends Schema.TaggedError<BadMasterKey>()("BadMasterK
 }) {}
 
 /** Name of the file in the data directory. */
-const masterKeyFile = "master-key"
+export const masterKeyFile = "master-key"
 
 const label = { label: "master key" }
 
