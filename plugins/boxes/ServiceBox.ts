@@ -60,10 +60,13 @@ const lineCount = () => {
 const attach = Effect.fnUntraced(function* (surroundings: Surroundings, program: Program) {
   const exit = yield* Deferred.make<InstanceExit>()
   const box = yield* surroundings.take(program.limits.heapMb)
-  const session = yield* Session.make({
-    send: (frame) => box.send(frame),
-    broken: (reason) => box.end({ reason }),
-  })
+  const session = yield* Session.make(
+    {
+      send: (frame) => box.send(frame),
+      broken: (reason) => box.end({ reason }),
+    },
+    program,
+  )
   return { box, session, exit, isStopped: false } satisfies Life as Life
 })
 

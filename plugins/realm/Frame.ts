@@ -6,7 +6,7 @@
  * Whatever comes out of a realm is hostile: `decode` checks lengths, `Session` the rest.
  */
 
-/** Frame types into the realm. Types 8 to 31 are free for capabilities to come. */
+/** Frame types into the realm. Types 9 to 31 are free for capabilities to come. */
 export const Inbound = {
   /** id; text: JSON `[method, url, headers, hasBody]`. */
   requestHead: 1,
@@ -20,9 +20,11 @@ export const Inbound = {
   /** id; number: how much more of the response may be sent. */
   responseCredit: 6,
   stop: 7,
+  /** id of the question; a byte, 1 for the secret and 0 for why there is none; text. */
+  secretAnswer: 8,
 } as const
 
-/** Frame types out of the realm. Types 41 to 63 are free for capabilities to come. */
+/** Frame types out of the realm. Types 42 to 63 are free for capabilities to come. */
 export const Outbound = {
   ready: 32,
   /** text: why the service could not start, or ended. */
@@ -39,6 +41,8 @@ export const Outbound = {
   /** id: level (0 debug … 3 error); text. */
   log: 39,
   stopped: 40,
+  /** id of the question, none that waits for its answer; text: the name of a secret. */
+  secretWanted: 41,
 } as const
 
 /** Largest piece of a body in one frame, in bytes. */
@@ -61,6 +65,10 @@ export const maxLogLength = 8192
 /** Lines a service may log in a burst, and per second after that. */
 export const logBurst = 512
 export const logsPerSecond = 128
+/** Secrets one service may wait for at once. */
+export const maxPendingSecrets = 64
+/** The name of a secret a service asks for, in UTF-16 code units. */
+export const maxSecretName = 128
 /** Timers one service may have set. */
 export const maxTimers = 4096
 

@@ -13,6 +13,7 @@ import {
   maxChunkBytes,
   maxLogLength,
   maxMessageLength,
+  maxSecretName,
   windowCost,
 } from "./Frame.ts"
 
@@ -20,6 +21,7 @@ const textLimits = new Map<number, number>([
   [Outbound.log, maxLogLength],
   [Outbound.failed, maxMessageLength],
   [Outbound.responseBroken, maxMessageLength],
+  [Outbound.secretWanted, maxSecretName],
 ])
 
 /** How many lines a service may log now; and how many were dropped since the last one. */

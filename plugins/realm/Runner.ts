@@ -117,6 +117,9 @@ export const prepare = (
     if (type === Inbound.requestHead) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString()
       host.open(id)
+    } else if (type === Inbound.secretAnswer) {
+      text = Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8", 1)
+      value = body[0] ?? 0
     } else if (type === Inbound.requestChunk) {
       inbound.set(body)
       value = body.length

@@ -34,6 +34,7 @@ import {
 } from "./Frame.ts"
 import { requestHead } from "./Head.ts"
 import { LogRing } from "./LogRing.ts"
+import { SecretDesk } from "./SecretDesk.ts"
 
 const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"]
 
@@ -58,6 +59,7 @@ export interface Carrier {
 export class Session {
   readonly logs: LogRing
   readonly #carrier: Carrier
+  readonly #secrets: SecretDesk
   readonly #calls = new Map<number, Call>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
   readonly #stopped = Deferred.makeUnsafe<void>()
@@ -65,16 +67,22 @@ export class Session {
   #phase: "starting" | "running" | "stopping" | "ended" = "starting"
   #lastId = 0
 
-  private constructor(carrier: Carrier, now: () => number) {
+  private constructor(carrier: Carrier, secrets: SecretDesk, now: () => number) {
     this.#carrier = carrier
+    this.#secrets = secrets
     this.logs = new LogRing(now)
   }
 
-  static make(carrier: Carrier): Effect.Effect<Session> {
-    return Effect.map(
-      Clock.Clock,
-      (clock) => new Session(carrier, () => clock.currentTimeMillisUnsafe()),
-    )
+  /** Reads of secrets under way end with the scope. */
+  static make(
+    carrier: Carrier,
+    { readSecret }: Pick<Program, "readSecret">,
+  ): Effect.Effect<Session, never, Scope.Scope> {
+    return Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const secrets = yield* SecretDesk.make(carrier.send, readSecret)
+      return new Session(carrier, secrets, () => clock.currentTimeMillisUnsafe())
+    })
   }
 
   /** Requests under way. */
@@ -117,6 +125,8 @@ export class Session {
       case Outbound.stopped:
         if (this.#phase === "stopping") Deferred.doneUnsafe(this.#stopped, Effect.void)
         return true
+      case Outbound.secretWanted:
+        return this.#secrets.accept(frame)
       default:
         return this.#acceptOfCall(frame)
     }

@@ -68,15 +68,18 @@ interface Life {
 const attach = Effect.fnUntraced(function* (bundles: Bundles, program: Program) {
   const exit = yield* Deferred.make<InstanceExit>()
   let life: Life | undefined
-  const session = yield* Session.make({
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has none
-    send: (frame) => life?.worker.postMessage(frame),
-    broken: (reason) => {
-      if (life === undefined) return
-      life.ending ??= { _tag: "Crashed", reason }
-      void life.worker.terminate()
+  const session = yield* Session.make(
+    {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has none
+      send: (frame) => life?.worker.postMessage(frame),
+      broken: (reason) => {
+        if (life === undefined) return
+        life.ending ??= { _tag: "Crashed", reason }
+        void life.worker.terminate()
+      },
     },
-  })
+    program,
+  )
   const worker = yield* Effect.try({
     try: () => startThread(bundles, program),
     catch: (error) => new StartFailed({ message: reasonOf(error, program) }),

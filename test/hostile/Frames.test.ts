@@ -75,6 +75,8 @@ const forgeries: Readonly<Record<string, string>> = {
     "ready(); onRequest((id) => { send(35, id, head()); for (;;) send(36, id) })",
   "credit without end":
     "ready(); onRequest((id) => { for (;;) write(frame(34, id, Buffer.from([255, 255, 255, 255]))) })",
+  "questions for secrets without end": "ready(); for (let id = 0; ; id++) send(41, id, 'x')",
+  "the name of a secret of 128 KiB": "ready(); send(41, 1, 'x'.repeat(128 * 1024))",
   "log lines without end":
     "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(39, 1, 'x'))); for (;;) write(many)",
   "log lines of bad levels":

@@ -9,6 +9,7 @@ import { Exchange } from "./Exchange.ts"
 import { describeStack } from "./Failure.ts"
 import { send, takeInbound } from "./Host.ts"
 import { type Request, received } from "./Messages.ts"
+import { answerSecret, refuseSecrets, secrets } from "./Secrets.ts"
 
 interface Service {
   readonly fetch: (request: Request, ctx: unknown) => unknown
@@ -71,6 +72,7 @@ export const start = async (
         warn: logger(2),
         error: logger(3),
       }),
+      secrets,
       signal: stopping.signal,
     })
     service = serviceOf(namespace.default)
@@ -115,6 +117,7 @@ const answer = async (id: number, head: string): Promise<void> => {
 
 const stop = async (): Promise<void> => {
   stopping.abort()
+  refuseSecrets()
   try {
     await call("stop")
   } catch (error) {
@@ -127,6 +130,7 @@ const stop = async (): Promise<void> => {
 export const receive = (type: number, id: number, text: string, value: number): void => {
   if (type === Inbound.requestHead) void answer(id, text)
   else if (type === Inbound.stop) void stop()
+  else if (type === Inbound.secretAnswer) answerSecret(id, value === 1, text)
   else {
     const exchange = exchanges.get(id)
     if (type === Inbound.requestChunk) exchange?.receive(takeInbound(value))

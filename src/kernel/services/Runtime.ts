@@ -8,6 +8,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -108,6 +109,13 @@ export interface Program {
   readonly code: string
   readonly limits: ServiceLimits
   readonly env: Readonly<Record<string, string>>
+  /**
+   * The value of a secret that the service asks for by any name at all. What fails says why, for
+   * the service to read; it never holds a value. A driver bounds how many it asks for at once.
+   */
+  readonly readSecret: (
+    name: string,
+  ) => Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>
 }
 
 /** One running service. It lives as long as the scope it was started in. */

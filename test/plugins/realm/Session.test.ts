@@ -26,13 +26,16 @@ const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 const open = Effect.gen(function* () {
   const sent: Array<Uint8Array> = []
   const broken: Array<string> = []
-  const session: Session = yield* Session.make({
-    send: (frame) => sent.push(frame),
-    broken: (reason) => {
-      broken.push(reason)
-      session.end(reason)
+  const session: Session = yield* Session.make(
+    {
+      send: (frame) => sent.push(frame),
+      broken: (reason) => {
+        broken.push(reason)
+        session.end(reason)
+      },
     },
-  })
+    { readSecret: () => Effect.never },
+  )
   session.receive(encode(Outbound.ready, 0))
   yield* session.ready
   return { session, sent, broken }
@@ -77,6 +80,16 @@ describe("Session", () => {
         encode(Outbound.responseChunk, 1, new Uint8Array(maxChunkBytes)),
       ),
     ],
+    "the name of a secret that is too long": [
+      encode(Outbound.secretWanted, 1, new Uint8Array(129).fill(97)),
+    ],
+    "a secret asked for twice at once": [
+      encode(Outbound.secretWanted, 1),
+      encode(Outbound.secretWanted, 1),
+    ],
+    "more secrets asked for at once than may be": Array.from({ length: 65 }, (_, id) =>
+      encode(Outbound.secretWanted, id, text("x")),
+    ),
     "more empty pieces than the window": [
       encode(Outbound.responseHead, 1, text([200, [], true])),
       ...Array.from({ length: 257 }, () => encode(Outbound.responseChunk, 1)),
