@@ -125,7 +125,11 @@ const everything = async (running: KernelProcess, trail: Trail) => {
   }
   const service = {
     serviceId: "keeper",
-    source: "export default { fetch: (r) => Response.json([...r.headers]) }",
+    source: `export default { async fetch(request, ctx) {
+      const own = await ctx.secrets.get("key-0")
+      const why = await ctx.secrets.get("key-1").catch((error) => error.message)
+      ctx.log.info(why)
+      return Response.json([...request.headers, own.length, why]) } }`,
     secrets: ["key-0"],
   }
   await ask("POST", "/v1/services", { ...as(full), body: service })

@@ -25,15 +25,16 @@ const refused = (message: string): Promise<string> =>
 /** The secret's text; rejects where the service may not have it, or there is none. */
 const get = (name: unknown): Promise<string> => {
   if (typeof name !== "string") return refused("the name of a secret is a string")
-  if (name.length > maxSecretName)
-    return refused(`the name of a secret has at most ${maxSecretName} characters`)
+  if (name === "" || name.length > maxSecretName)
+    return refused(`the name of a secret has 1 to ${maxSecretName} characters`)
   if (count >= maxPendingSecrets)
     return refused(`at most ${maxPendingSecrets} secrets may be waited for at once`)
   return new Promise((resolve, reject) => {
     const id = (lastId = (lastId + 1) >>> 0)
+    // Nothing is sent where the stack is about to overflow: no answer would come.
+    if (send(Outbound.secretWanted, id, name) === 0) throw new Error("the secret was not asked for")
     apply(put, pending, [id, { resolve, reject }])
     count++
-    send(Outbound.secretWanted, id, name)
   })
 }
 

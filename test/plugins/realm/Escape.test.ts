@@ -59,6 +59,8 @@ const everything = async (request, ctx) => {
   attempt(() => Response.json({}), "json"); attempt(() => new Request("http://a/", { method: "POST", body: "b" }), "request");
   try { seen(await request.text(), "text") } catch (error) { seen(error, "text") }
   try { seen(await crypto.subtle.digest("SHA-256", new Uint8Array(3)), "digest") } catch (error) { seen(error, "digest") }
+  for (const name of ["x", 7]) try { seen(await ctx.secrets.get(name), "secret") } catch (error) { seen(error, "secret") }
+  seen(ctx.secrets, "secrets"); seen(ctx.secrets.get, "get");
 };
 `
 
