@@ -49,6 +49,7 @@ describe("README", () => {
             env: { ...process.env, TOKEN: running.token, SOLO_DATA_DIR: dataDir },
           })
           ran += 1
+          assert.strictEqual(done.status === 28 ? 0 : done.status, 0, `${commands}\n${done.stderr}`)
           if (kills) {
             yield* Effect.promise(() => running.ended)
             running = yield* kernel({ dataDir })
