@@ -26,7 +26,7 @@ import { layerCapabilities, lockOut, newFile } from "./Workbench.ts"
 type Manager = CapabilityManager["Service"]
 
 /** How many lives are tried. */
-const lives = Number(process.env["SOLO_TEST_LIVES"] ?? 150)
+const lives = Number(process.env["TEST_LIVES"] ?? 150)
 
 const tenants = ["a", "b"].map((name) => TenantId.make(name))
 const services = ["s", "t"].map((name) => ServiceId.make(name))

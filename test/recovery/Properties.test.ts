@@ -1,7 +1,7 @@
 /**
  * Random sequences of commands over several tenants, against the model: whatever was asked for,
  * whenever the plug was pulled, after every start the kernel is what was acknowledged (promises 1,
- * 2, 3, 5, 6, 9, 10). `SOLO_TEST_SEQUENCES` says how many sequences, `SOLO_TEST_SEED` which; a
+ * 2, 3, 5, 6, 9, 10). `TEST_SEQUENCES` says how many sequences, `TEST_SEED` which; a
  * failure prints its seed and the smallest sequence that fails.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -16,8 +16,8 @@ import { check, checkRegistry, sourcesOf } from "./Checkers.ts"
 import { type Answer, answered, Command, type Model, nothing, seen } from "./Model.ts"
 import { ask } from "./Workload.ts"
 
-const runs = Number(process.env["SOLO_TEST_SEQUENCES"] ?? 100)
-const seed = process.env["SOLO_TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
+const runs = Number(process.env["TEST_SEQUENCES"] ?? 100)
+const seed = process.env["TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
 
 const sequences = Arbitrary.schema(
   Schema.Array(Command).check(Schema.isMinLength(1), Schema.isMaxLength(14)),

@@ -37,8 +37,8 @@ import { check, checkRegistry } from "./Checkers.ts"
 import { answered, type Model, nothing, Request } from "./Model.ts"
 import { ask } from "./Workload.ts"
 
-const rounds = Number(process.env["SOLO_TEST_STORMS"] ?? 100)
-const seed = process.env["SOLO_TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
+const rounds = Number(process.env["TEST_STORMS"] ?? 100)
+const seed = process.env["TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
 
 const deployOf = (n: 1 | 2, service: "a" | "b" = "a"): Request => ({
   do: "deploy",

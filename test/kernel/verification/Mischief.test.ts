@@ -16,7 +16,7 @@ import { acme, deploy, eventTypes, isRunning, kill, lose, smuggle } from "./Misc
 import { newDatabase, run } from "./Run.ts"
 
 /** How many sequences of mischief are tried. */
-const runs = Number(process.env["SOLO_TEST_MISCHIEF"] ?? 30)
+const runs = Number(process.env["TEST_MISCHIEF"] ?? 30)
 
 const Step = Schema.Struct({
   does: Schema.Literals([

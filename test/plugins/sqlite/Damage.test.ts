@@ -30,7 +30,7 @@ import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { caller, newDatabase, run, spec } from "../../kernel/verification/Run.ts"
 
 /** How many flipped bits are tried. */
-const flips = Number(process.env["SOLO_TEST_FLIPS"] ?? 24)
+const flips = Number(process.env["TEST_FLIPS"] ?? 24)
 
 const walOf = (filename: string) => `${filename}-wal`
 const markOf = (filename: string) => `${filename}.mark`
