@@ -20,10 +20,11 @@ import { withDeadline } from "../Deadline.ts"
 import { KernelConfig, servicesShare } from "../KernelConfig.ts"
 import type { EventStore } from "../log/EventStore.ts"
 import { note } from "../log/Note.ts"
-import { type RetrieveError, type SecretAccessDenied, Vault } from "../vault/Vault.ts"
+import type { Vault } from "../vault/Vault.ts"
 import { StartTimedOut } from "./Deployer.ts"
+import { programOf } from "./Grants.ts"
 import { type Child, Registry } from "./Registry.ts"
-import { type InstanceExit, type Program, Runtime, StartFailed } from "./Runtime.ts"
+import { type InstanceExit, Runtime, StartFailed } from "./Runtime.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 
 /** How long a killed instance may take to end before it is left behind, in milliseconds. */
@@ -62,29 +63,6 @@ class Shelter extends Context.Service<Shelter, Scope.Scope>()(
 const noteOf = <T extends EventType>(child: Child, type: T, payload: Payload<T>) =>
   Effect.annotateLogs(note(draft(type, payload, child.name)), { ...child.name })
 
-/** What a service is told when it does not get a secret. */
-const refusalOf = (name: string, { _tag }: SecretAccessDenied | RetrieveError): string => {
-  if (_tag === "SecretAccessDenied") return `this service's spec does not name the secret ${name}`
-  if (_tag === "SecretNotFound") return `there is no secret ${name}`
-  return `the secret ${name} cannot be read now`
-}
-
-const programOf = (vault: Vault["Service"], child: Child, code: string): Program => {
-  const { name, revision } = child
-  const { limits, env, secrets } = child.spec
-  return {
-    name,
-    revision,
-    code,
-    limits,
-    env,
-    readSecret: (secret) =>
-      Effect.mapError(vault.read(name, secrets, secret), (error) => ({
-        message: refusalOf(secret, error),
-      })),
-  }
-}
-
 /**
  * Has the driver start an instance in `scope`, within the service's start-up time. Only the wait
  * for the driver can be interrupted; a driver that does not even end then is left behind.
@@ -93,7 +71,7 @@ const startInstance = Effect.fnUntraced(function* (child: Child, code: string, s
   const runtime = yield* Runtime
   const { name } = child
   const { limits } = child.spec
-  const program = programOf(yield* Vault, child, code)
+  const program = yield* programOf(child, code)
   const starting = yield* Effect.forkDetach(
     runtime.start(program).pipe(Scope.provide(scope), Effect.interruptible),
   )

@@ -1,0 +1,35 @@
+/**
+ * What a service gets of the kernel beside its own code, and nothing else: the reach of its `ctx`.
+ * Every grant is looked at again when it is used; a driver only carries the question.
+ */
+import * as Effect from "effect/Effect"
+
+import { type RetrieveError, type SecretAccessDenied, Vault } from "../vault/Vault.ts"
+import type { ChildSpec } from "./Registry.ts"
+import type { Program } from "./Runtime.ts"
+
+/** What a service is told when it does not get a secret. */
+const refusalOf = (name: string, { _tag }: SecretAccessDenied | RetrieveError): string => {
+  if (_tag === "SecretAccessDenied") return `this service's spec does not name the secret ${name}`
+  if (_tag === "SecretNotFound") return `there is no secret ${name}`
+  return `the secret ${name} cannot be read now`
+}
+
+/** What a driver needs to start `child`, whose source compiled to `code`. */
+export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: string) {
+  const vault = yield* Vault
+  const { name, revision } = child
+  const { limits, env, secrets } = child.spec
+  const program: Program = {
+    name,
+    revision,
+    code,
+    limits,
+    env,
+    readSecret: (secret) =>
+      Effect.mapError(vault.read(name, secrets, secret), (error) => ({
+        message: refusalOf(secret, error),
+      })),
+  }
+  return program
+})
