@@ -183,7 +183,10 @@ export class Session {
   request(request: ServiceRequest): Effect.Effect<ServiceResponse, RequestError, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       if (this.#phase !== "running")
-        return yield* new NotRunning({ message: `the instance is ${this.#phase}` })
+        return yield* new NotRunning({
+          message: `the instance is ${this.#phase}`,
+          undelivered: true,
+        })
       if (this.#calls.size >= maxPendingRequests)
         return yield* new Overloaded({
           message: `the service answers ${maxPendingRequests} requests at once and takes no more`,

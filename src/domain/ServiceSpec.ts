@@ -54,6 +54,12 @@ const VariableName = Schema.String.check(
   }),
 )
 
+const HealthPath = Schema.String.check(
+  Schema.isPattern(/^\/[!"$-~]{0,1023}$/, {
+    expected: "a path, and a query if need be: / and at most 1023 visible ASCII characters but #",
+  }),
+)
+
 /** Everything about a service but its name and source. */
 const terms = {
   format: SourceFormat.pipe(Schema.withDecodingDefaultKey(Effect.succeed("typescript" as const))),
@@ -68,6 +74,8 @@ const terms = {
   secrets: names(128),
   /** Destinations, `host:port`, that the service may reach. */
   network: names(128),
+  /** Path that a new revision must answer with 2xx before a hot swap hands it requests. */
+  healthPath: Schema.NullOr(HealthPath).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
 }
 
 /** What `POST /v1/services` accepts. */

@@ -42,6 +42,7 @@ import { Runtime } from "./services/Runtime.ts"
 import { ServiceLock } from "./services/ServiceLock.ts"
 import { ServiceLogs } from "./services/ServiceLogs.ts"
 import { layerSupervisor } from "./services/Supervisor.ts"
+import { Swaps } from "./services/Swaps.ts"
 import { MasterKeys } from "./vault/MasterKeys.ts"
 import { Vault } from "./vault/Vault.ts"
 import { layerVaultAudit } from "./vault/VaultAudit.ts"
@@ -106,6 +107,7 @@ const layerFlushes = Layer.effectDiscard(
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
   Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
     Layer.provideMerge(layerReplayer),
+    Layer.provideMerge(Swaps.layer),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),

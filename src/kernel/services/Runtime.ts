@@ -30,6 +30,8 @@ export class ServiceThrew extends Schema.TaggedError<ServiceThrew>()("ServiceThr
 /** No instance is there to answer. */
 export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
   message: Schema.String,
+  /** `true` only where it is certain that nothing of the request has reached the service. */
+  undelivered: Schema.optionalKey(Schema.Boolean),
 }) {}
 
 /** The instance answers as many requests as it may at once. */
