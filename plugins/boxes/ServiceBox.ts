@@ -81,7 +81,7 @@ const connect = ({ watch }: Surroundings, life: Life): void => {
   const isTooMuch = lineCount()
   box.listen({
     frame: (frame) => {
-      if (frame[0] === Outbound.log && isTooMuch())
+      if ((frame[0] === Outbound.log || frame[0] === Outbound.logFields) && isTooMuch())
         box.end({
           reason: `the service logged more than ${maxLinesPerSecond} lines in a second (linesPerSecond)`,
           violation: { limit: "linesPerSecond", value: maxLinesPerSecond },

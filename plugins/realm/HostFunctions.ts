@@ -13,6 +13,7 @@ import {
   logsPerSecond,
   maxBodyBytes,
   maxChunkBytes,
+  maxFieldsLength,
   maxLogLength,
   maxMessageLength,
   maxSecretName,
@@ -21,6 +22,7 @@ import {
 
 const textLimits = new Map<number, number>([
   [Outbound.log, maxLogLength],
+  [Outbound.logFields, maxFieldsLength + 1 + maxLogLength],
   [Outbound.failed, maxMessageLength],
   [Outbound.responseBroken, maxMessageLength],
   [Outbound.secretWanted, maxSecretName],
@@ -117,11 +119,13 @@ export class HostFunctions {
       this.#send(encodeNumber(type, id, Number(text) >>> 0))
       return 0
     }
-    if (type === Outbound.log) {
+    if (type === Outbound.log || type === Outbound.logFields) {
       const missed = this.#mayLog()
       if (missed === undefined) return 0
       if (missed > 0)
-        this.#send(encode(type, 2, Buffer.from(`${missed} lines were dropped: too many at once`)))
+        this.#send(
+          encode(Outbound.log, 2, Buffer.from(`${missed} lines were dropped: too many at once`)),
+        )
     }
     const body = Buffer.from(text.slice(0, textLimits.get(type) ?? text.length))
     if (type === Outbound.responseChunk && !this.#spend(id, body.length)) return body.length
