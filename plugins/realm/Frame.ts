@@ -60,6 +60,10 @@ export const maxPendingRequests = 256
 /** Headers of one message, and their names and values together in UTF-16 code units. */
 export const maxHeaders = 256
 export const maxHeaderLength = 64 * 1024
+/** What the name and the value of a header may be: what every client takes. */
+export const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
+// oxlint-disable-next-line no-control-regex -- the control characters are what is refused
+export const headerValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 /** What a service's failure may say, in UTF-16 code units. */
 export const maxMessageLength = 4096
 /** One line of a service's log, in UTF-16 code units. */

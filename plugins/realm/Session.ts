@@ -210,9 +210,7 @@ export class Session {
         () => Effect.sync(() => this.#abort(id)),
       )
       if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))
-      return yield* Effect.onInterrupt(Deferred.await(call.head), () =>
-        Effect.sync(() => this.#abort(id)),
-      )
+      return yield* Effect.onInterrupt(call.response, () => Effect.sync(() => this.#abort(id)))
     })
   }
 
