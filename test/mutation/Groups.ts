@@ -21,14 +21,32 @@ export const groups: Readonly<Record<string, Group>> = {
     ],
   },
   log: {
-    mutate: ["src/kernel/log/*.ts", "src/domain/HashChain.ts"],
-    tests: [
-      "test/kernel/Event*.test.ts",
-      "test/kernel/Artifact*.test.ts",
-      "test/kernel/Recorder.test.ts",
-      "test/kernel/StorageFaults.test.ts",
-      "test/kernel/Damage.test.ts",
+    mutate: [
+      "src/kernel/log/EventReader.ts",
+      "src/kernel/log/EventStoreSql.ts",
+      "src/domain/HashChain.ts",
     ],
+    tests: ["test/kernel/{EventStore,EventReader}.test.ts"],
+  },
+  writer: {
+    mutate: [
+      "src/kernel/log/EventBatch.ts",
+      "src/kernel/log/EventRow.ts",
+      "src/kernel/log/EventStore.ts",
+      "src/kernel/log/EventWriter.ts",
+    ],
+    tests: ["test/kernel/{EventStore,EventWriter}.test.ts"],
+  },
+  records: {
+    mutate: [
+      "src/kernel/log/ArtifactStore.ts",
+      "src/kernel/log/Attachment.ts",
+      "src/kernel/log/EventTail.ts",
+      "src/kernel/log/Note.ts",
+      "src/kernel/log/Recorder.ts",
+      "src/kernel/log/Storage.ts",
+    ],
+    tests: ["test/kernel/{ArtifactStore,EventTail,Recorder,Storage}.test.ts"],
   },
   shutdown: {
     mutate: [
@@ -62,7 +80,7 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/domain/Checkpoint.ts",
     ],
     tests: [
-      "test/domain/{ServiceJudgement,VerificationReport,Checkpoint}.test.ts",
+      "test/domain/{ServiceJudgement,VerificationReport,Checkpoint,State}.test.ts",
       "test/kernel/verification/{Verifier,AutoFix,Checkpoints}*.test.ts",
     ],
   },
