@@ -102,7 +102,7 @@ describe("a verification report", () => {
   it.each(["ok", "warning", "error"] as const)(
     "of the status %s passes through its schema",
     (status) => {
-      const decoded = Schema.decodeUnknownSync(VerificationReport)({ ...report, status })
+      const decoded = Schema.decodeSync(VerificationReport)({ ...report, status })
       assert.deepStrictEqual(decoded, { ...report, status })
     },
   )
@@ -136,7 +136,7 @@ describe("a verification report", () => {
       failures: [{ inconsistency: report.inconsistencies[0]!, reason: "it is busy" }],
       verification: report,
     }
-    assert.deepStrictEqual(Schema.decodeUnknownSync(FixReport)(fixed), fixed)
+    assert.deepStrictEqual(Schema.decodeSync(FixReport)(fixed), fixed)
     const bad = { ...fixed, fixes: [{ ...fix, action: "done" }] }
     assert.strictEqual(Schema.decodeUnknownResult(FixReport)(bad)._tag, "Failure")
   })

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import { SqlClient } from "effect/sql/SqlClient"
+import type { SqlClient } from "effect/sql/SqlClient"
 import { ConnectionError, SqlError, UniqueViolation } from "effect/sql/SqlError"
 
 import { layerSqlite } from "../../plugins/sqlite/index.ts"
