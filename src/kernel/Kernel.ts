@@ -37,11 +37,14 @@ import { Deployer } from "./services/Deployer.ts"
 import { layerDeployer } from "./services/DeployerLive.ts"
 import { Ingress } from "./services/Ingress.ts"
 import { layerIngress } from "./services/IngressLive.ts"
+import { LogStore } from "./services/LogStore.ts"
 import { Registry } from "./services/Registry.ts"
 import { Runtime } from "./services/Runtime.ts"
 import { ServiceLock } from "./services/ServiceLock.ts"
 import { ServiceLogs } from "./services/ServiceLogs.ts"
+import { layerServiceLogs } from "./services/ServiceLogsKept.ts"
 import { layerSupervisor } from "./services/Supervisor.ts"
+import { Swaps } from "./services/Swaps.ts"
 import { KeyValueStore } from "./store/KeyValueStore.ts"
 import { layerKeyValueStore } from "./store/KeyValueStoreSql.ts"
 import { layerStoresAudit } from "./store/StoresAudit.ts"
@@ -64,6 +67,7 @@ export const kernelNeeds = [
   Digest,
   Compiler,
   Runtime,
+  LogStore,
   RootToken,
   MasterKeys,
   SecureRandom,
@@ -112,9 +116,10 @@ const layerFlushes = Layer.effectDiscard(
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
   Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
     Layer.provideMerge(layerReplayer),
+    Layer.provideMerge(Swaps.layer),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(
-      Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
+      Layer.mergeAll(DesiredState.layer, ServiceLock.layer, layerServiceLogs, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
     Layer.provideMerge(
