@@ -63,26 +63,31 @@ export const groups: Readonly<Record<string, Group>> = {
       "test/recovery/EdgeCases.test.ts",
     ],
   },
-  verification: {
+  audit: {
     mutate: [
-      "src/kernel/recovery/Examination.ts",
       "src/kernel/recovery/LogAudit.ts",
-      "src/kernel/recovery/ServicesAudit.ts",
-      "src/kernel/recovery/ArtifactsAudit.ts",
-      "src/kernel/recovery/Repair.ts",
-      "src/kernel/recovery/Checkpoints.ts",
-      "src/kernel/recovery/CheckpointsSql.ts",
-      "src/kernel/recovery/Verifier.ts",
-      "src/kernel/recovery/VerifierLive.ts",
+      "src/domain/Invariant.ts",
       "src/domain/ServiceJudgement.ts",
       "src/domain/VerificationReport.ts",
-      "src/domain/Invariant.ts",
-      "src/domain/Checkpoint.ts",
     ],
     tests: [
-      "test/domain/{ServiceJudgement,VerificationReport,Checkpoint,State}.test.ts",
-      "test/kernel/verification/{Verifier,AutoFix,Checkpoints}*.test.ts",
+      "test/domain/{ServiceJudgement,VerificationReport}.test.ts",
+      "test/kernel/verification/LogAudit.test.ts",
     ],
+  },
+  checkpoints: {
+    mutate: ["src/kernel/recovery/CheckpointsSql.ts", "src/domain/Checkpoint.ts"],
+    tests: ["test/domain/State.test.ts", "test/kernel/verification/Checkpoints.test.ts"],
+  },
+  verification: {
+    mutate: [
+      "src/kernel/recovery/ArtifactsAudit.ts",
+      "src/kernel/recovery/Examination.ts",
+      "src/kernel/recovery/Repair.ts",
+      "src/kernel/recovery/ServicesAudit.ts",
+      "src/kernel/recovery/VerifierLive.ts",
+    ],
+    tests: ["test/kernel/verification/{AutoFix,Checkpoints,ServicesAudit,Verifier}.test.ts"],
   },
   recovery: {
     mutate: [
@@ -97,13 +102,13 @@ export const groups: Readonly<Record<string, Group>> = {
       "test/recovery/EdgeCases.test.ts",
     ],
   },
-  services: {
-    mutate: [
-      "src/kernel/services/Deployer.ts",
-      "src/kernel/services/DeployerLive.ts",
-      "src/kernel/services/Supervisor.ts",
-    ],
-    tests: ["test/kernel/{Deployer,DeployerRecords,Supervisor}.test.ts"],
+  supervision: {
+    mutate: ["src/kernel/services/Supervisor.ts"],
+    tests: ["test/kernel/Supervisor.test.ts", "test/recovery/EdgeCases.test.ts"],
+  },
+  deployment: {
+    mutate: ["src/kernel/services/Deployer.ts", "src/kernel/services/DeployerLive.ts"],
+    tests: ["test/kernel/{Deployer,DeployerRecords,HotSwap}.test.ts"],
   },
 }
 
