@@ -13,6 +13,7 @@ import {
   maxChunkBytes,
   maxLogLength,
   maxMessageLength,
+  maxPendingErrands,
   maxSecretName,
   windowCost,
 } from "./Frame.ts"
@@ -23,6 +24,9 @@ const textLimits = new Map<number, number>([
   [Outbound.responseBroken, maxMessageLength],
   [Outbound.secretWanted, maxSecretName],
 ])
+
+const isErrand = (type: number): boolean =>
+  type >= Outbound.errandHead && type <= Outbound.errandCredit
 
 /** How many lines a service may log now; and how many were dropped since the last one. */
 const logBudget = (performance: Performance) => {
@@ -67,6 +71,7 @@ export interface Wiring {
 export class HostFunctions {
   readonly #send: (frame: Uint8Array) => void
   readonly #credits = new Map<number, number>()
+  readonly #errands = new Map<number, number>()
   // Taken now: later these names are gone from the global object.
   readonly #Buffer = globalThis.Buffer
   readonly #performance = globalThis.performance
@@ -101,11 +106,40 @@ export class HostFunctions {
     if (credit !== undefined) this.#credits.set(id, credit + cost)
   }
 
-  #spend(id: number, bytes: number): boolean {
-    const credit = this.#credits.get(id)
+  /** The kernel has no more to say about this errand. */
+  closeErrand(id: number): void {
+    this.#errands.delete(id)
+  }
+
+  /** The kernel has taken so much of an errand's body. */
+  creditErrand(id: number, cost: number): void {
+    const credit = this.#errands.get(id)
+    if (credit !== undefined) this.#errands.set(id, credit + cost)
+  }
+
+  #spend(type: number, id: number, bytes: number): boolean {
+    const credits = type === Outbound.errandChunk ? this.#errands : this.#credits
+    const credit = credits.get(id)
     if (credit === undefined || credit <= 0) return false
-    this.#credits.set(id, credit - chunkCost(bytes))
+    credits.set(id, credit - chunkCost(bytes))
     return true
+  }
+
+  /** Sends a frame about an errand, unless there is none that it could be about. */
+  #sendErrand(type: number, id: number, text: string): number {
+    if (type === Outbound.errandHead) {
+      const head = this.#Buffer.from(text)
+      if (this.#errands.size >= maxPendingErrands || head.length > maxBodyBytes) return 0
+      this.#errands.set(id, windowCost)
+      this.#send(encode(type, id, head))
+      return head.length
+    }
+    // The pieces of a body go out as bytes.
+    if (!this.#errands.has(id) || type === Outbound.errandChunk) return 0
+    if (type === Outbound.errandCredit) this.#send(encodeNumber(type, id, Number(text) >>> 0))
+    else this.#send(encode(type, id))
+    if (type === Outbound.errandAbort) this.closeErrand(id)
+    return 0
   }
 
   #sendText(type: number, id: number, text: string): number {
@@ -114,6 +148,7 @@ export class HostFunctions {
       this.#send(encodeNumber(type, id, Number(text) >>> 0))
       return 0
     }
+    if (isErrand(type)) return this.#sendErrand(type, id, text)
     if (type === Outbound.log) {
       const missed = this.#mayLog()
       if (missed === undefined) return 0
@@ -121,7 +156,7 @@ export class HostFunctions {
         this.#send(encode(type, 2, Buffer.from(`${missed} lines were dropped: too many at once`)))
     }
     const body = Buffer.from(text.slice(0, textLimits.get(type) ?? text.length))
-    if (type === Outbound.responseChunk && !this.#spend(id, body.length)) return body.length
+    if (type === Outbound.responseChunk && !this.#spend(type, id, body.length)) return body.length
     if (type === Outbound.responseEnd || type === Outbound.responseBroken) this.close(id)
     if (body.length <= maxBodyBytes) this.#send(encode(type, id, body))
     else {
@@ -133,9 +168,10 @@ export class HostFunctions {
   }
 
   #sendBytes(type: number, id: number, length: number): void {
-    if (type !== Outbound.responseChunk || !(length > 0 && length <= maxChunkBytes)) return
+    if (type !== Outbound.responseChunk && type !== Outbound.errandChunk) return
+    if (!(length > 0 && length <= maxChunkBytes)) return
     const bytes = this.#wiring?.outbound.subarray(0, length)
-    if (bytes !== undefined && this.#spend(id, length)) this.#send(encode(type, id, bytes))
+    if (bytes !== undefined && this.#spend(type, id, length)) this.#send(encode(type, id, bytes))
   }
 
   #wake(delayMs: number): void {

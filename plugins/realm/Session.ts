@@ -22,6 +22,7 @@ import {
 } from "solo"
 
 import { Call } from "./Call.ts"
+import { FetchDesk } from "./FetchDesk.ts"
 import {
   type Frame,
   Inbound,
@@ -60,6 +61,7 @@ export class Session {
   readonly logs: LogRing
   readonly #carrier: Carrier
   readonly #secrets: SecretDesk
+  readonly #errands: FetchDesk
   readonly #calls = new Map<number, Call>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
   readonly #stopped = Deferred.makeUnsafe<void>()
@@ -67,21 +69,28 @@ export class Session {
   #phase: "starting" | "running" | "stopping" | "ended" = "starting"
   #lastId = 0
 
-  private constructor(carrier: Carrier, secrets: SecretDesk, now: () => number) {
+  private constructor(
+    carrier: Carrier,
+    secrets: SecretDesk,
+    errands: FetchDesk,
+    now: () => number,
+  ) {
     this.#carrier = carrier
     this.#secrets = secrets
+    this.#errands = errands
     this.logs = new LogRing(now)
   }
 
-  /** Reads of secrets under way end with the scope. */
+  /** What the instance asked of the kernel and is under way ends with the scope. */
   static make(
     carrier: Carrier,
-    { readSecret }: Pick<Program, "readSecret">,
+    { readSecret, fetch }: Pick<Program, "readSecret" | "fetch">,
   ): Effect.Effect<Session, never, Scope.Scope> {
     return Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
-      return new Session(carrier, secrets, () => clock.currentTimeMillisUnsafe())
+      const errands = yield* FetchDesk.make(carrier.send, fetch)
+      return new Session(carrier, secrets, errands, () => clock.currentTimeMillisUnsafe())
     })
   }
 
@@ -128,7 +137,7 @@ export class Session {
       case Outbound.secretWanted:
         return this.#secrets.accept(frame)
       default:
-        return this.#acceptOfCall(frame)
+        return FetchDesk.takes(frame) ? this.#errands.accept(frame) : this.#acceptOfCall(frame)
     }
   }
 

@@ -22,6 +22,7 @@ export const programOf = (code: string, options: Partial<Program> = {}): Program
   limits: Schema.decodeSync(ServiceLimits)({ heapMb: 32 }),
   env: {},
   readSecret: (name) => Effect.fail({ message: `there is no secret ${name}` }),
+  fetch: () => Effect.fail({ message: "this service reaches nothing" }),
   ...options,
 })
 
