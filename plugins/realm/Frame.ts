@@ -43,6 +43,8 @@ export const Outbound = {
   stopped: 40,
   /** id of the question, none that waits for its answer; text: the name of a secret. */
   secretWanted: 41,
+  /** id: level as in `log`; text: a JSON object, a line break, the message. */
+  logFields: 55,
 } as const
 
 /** Largest piece of a body in one frame, in bytes. */
@@ -66,6 +68,8 @@ export const headerValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 export const maxMessageLength = 4096
 /** One line of a service's log, in UTF-16 code units. */
 export const maxLogLength = 8192
+/** What a line says beside its message: JSON, in UTF-16 code units. */
+export const maxFieldsLength = 4096
 /** Lines a service may log in a burst, and per second after that. */
 export const logBurst = 512
 export const logsPerSecond = 128

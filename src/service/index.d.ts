@@ -42,7 +42,10 @@ export interface Context {
   readonly signal: AbortSignal
 }
 
-/** The service's log: one line a call, at most 8 KiB. */
+/**
+ * The service's log: one line a call, at most 8 KiB. It takes what `console.log` takes; a plain
+ * object behind a message becomes the fields of the line.
+ */
 export interface Log {
   debug(...values: ReadonlyArray<unknown>): void
   info(...values: ReadonlyArray<unknown>): void

@@ -34,7 +34,7 @@ export default { fetch(request, ctx) {
 } }`
 
 /** The members of one global. */
-export interface Members {
+interface Members {
   readonly statics: ReadonlyArray<string>
   readonly members: ReadonlyArray<string>
 }

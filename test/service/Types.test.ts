@@ -50,7 +50,9 @@ const header = 'import type { Context, Log, Secrets, Service } from "solo/servic
 
 describe("solo/service", () => {
   it("is enough to check the examples and every service in docs/services.md", () => {
-    const names = fs.readdirSync(inRepository("docs/examples")).filter((name) => /\.ts$/.test(name))
+    const names = fs
+      .readdirSync(inRepository("docs/examples"))
+      .filter((name) => name.endsWith(".ts"))
     const blocks = blocksOf(fs.readFileSync(inRepository("docs/services.md"), "utf8"))
     assert.isAtLeast(names.length, 3)
     assert.isAtLeast(blocks.length, 2)
