@@ -79,6 +79,7 @@ const countTrap = ({ figures }: Setting, trap: Trap, outcome: string): void => {
   figures.count(isSprung ? `kills: in ${trap.phase}` : `missed: ${trap.phase}`)
   if (isSprung) figures.count(`hit: ${trap.phase}: ${trap.when}`)
   if (isSprung && outcome !== "SIGKILL") figures.lose(9, `a trap ended with ${outcome}`)
+  if (existsSync(`${trap.sprung}.unsynced`)) figures.lose(1, "commits are not synced to the disk")
   rmSync(trap.sprung, { force: true })
   if (trap.armed !== undefined) rmSync(trap.armed, { force: true })
 }
