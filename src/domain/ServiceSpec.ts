@@ -15,6 +15,8 @@ export const maxSourceBytes = 1024 * 1024
 export const ServiceLimits = Schema.Struct({
   /** JavaScript heap, in MiB. */
   heapMb: bounded(8, 4096, 64),
+  /** Share of one processor, averaged over some seconds; beyond it the service is ended. */
+  cpuPercent: bounded(1, 10_000, 200),
   /** How long module evaluation and `start` may take together. */
   startupTimeoutMs: bounded(10, 300_000, 5000),
   /** How long `stop` may take before the service is killed. */
@@ -52,6 +54,12 @@ const VariableName = Schema.String.check(
   }),
 )
 
+const HealthPath = Schema.String.check(
+  Schema.isPattern(/^\/[!"$-~]{0,1023}$/, {
+    expected: "a path, and a query if need be: / and at most 1023 visible ASCII characters but #",
+  }),
+)
+
 /** Everything about a service but its name and source. */
 const terms = {
   format: SourceFormat.pipe(Schema.withDecodingDefaultKey(Effect.succeed("typescript" as const))),
@@ -66,6 +74,8 @@ const terms = {
   secrets: names(128),
   /** Destinations, `host:port`, that the service may reach. */
   network: names(128),
+  /** Path that a new revision must answer with 2xx before a hot swap hands it requests. */
+  healthPath: Schema.NullOr(HealthPath).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
 }
 
 /** What `POST /v1/services` accepts. */

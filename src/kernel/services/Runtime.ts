@@ -30,6 +30,8 @@ export class ServiceThrew extends Schema.TaggedError<ServiceThrew>()("ServiceThr
 /** No instance is there to answer. */
 export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
   message: Schema.String,
+  /** `true` only where it is certain that nothing of the request has reached the service. */
+  undelivered: Schema.optionalKey(Schema.Boolean),
 }) {}
 
 /** The instance answers as many requests as it may at once. */
@@ -92,6 +94,8 @@ export interface ServiceLogLine {
   readonly time: string
   readonly level: ServiceLogLevel
   readonly message: string
+  /** What the service said beside the message: a JSON object of at most 4 KiB. */
+  readonly fields?: Readonly<Record<string, unknown>>
 }
 
 /** What an instance uses. Real figures, cheap to ask for. */
