@@ -6,7 +6,7 @@
  * Whatever comes out of a realm is hostile: `decode` checks lengths, `Session` the rest.
  */
 
-/** Frame types into the realm. Types 9 to 31 are free for capabilities to come. */
+/** Frame types into the realm. Types 10 to 31 are free for capabilities to come. */
 export const Inbound = {
   /** id; text: JSON `[method, url, headers, hasBody]`. */
   requestHead: 1,
@@ -22,9 +22,11 @@ export const Inbound = {
   stop: 7,
   /** id of the question; a byte, 1 for the secret and 0 for why there is none; text. */
   secretAnswer: 8,
+  /** id of the question; bytes: what the store answers. @see StoreWire */
+  storeAnswer: 9,
 } as const
 
-/** Frame types out of the realm. Types 42 to 63 are free for capabilities to come. */
+/** Frame types out of the realm. Types 44 to 63 are free for capabilities to come. */
 export const Outbound = {
   ready: 32,
   /** text: why the service could not start, or ended. */
@@ -43,6 +45,10 @@ export const Outbound = {
   stopped: 40,
   /** id of the question, none that waits for its answer; text: the name of a secret. */
   secretWanted: 41,
+  /** id of the question, none that waits for its answer; bytes: what to read. @see StoreWire */
+  storeRead: 42,
+  /** The same, with a batch. */
+  storeWrite: 43,
   /** id: level as in `log`; text: a JSON object, a line break, the message. */
   logFields: 55,
 } as const
@@ -77,6 +83,13 @@ export const logsPerSecond = 128
 export const maxPendingSecrets = 64
 /** The name of a secret a service asks for, in UTF-16 code units. */
 export const maxSecretName = 128
+/** Questions to its store one service may have under way, and their bodies together, in bytes. */
+export const maxPendingStore = 64
+export const maxPendingStoreBytes = 512 * 1024
+/** A key of the store, or the prefix or cursor of a list, in UTF-16 code units: more never fit. */
+export const maxStoreKey = 512
+/** Questions to its store that may wait behind those inside the realm. */
+export const maxQueuedStore = 4096
 /** Timers one service may have set. */
 export const maxTimers = 4096
 

@@ -139,10 +139,14 @@ export class HostFunctions {
     return body.length
   }
 
-  #sendBytes(type: number, id: number, length: number): void {
-    if (type !== Outbound.responseChunk || !(length > 0 && length <= maxChunkBytes)) return
+  #sendBytes(type: number, id: number, length: number): boolean {
+    const isQuestion = type === Outbound.storeRead || type === Outbound.storeWrite
+    if (type !== Outbound.responseChunk && !isQuestion) return false
+    if (!(length > 0 && length <= (isQuestion ? maxBodyBytes : maxChunkBytes))) return false
     const bytes = this.#wiring?.outbound.subarray(0, length)
-    if (bytes !== undefined && this.#spend(id, length)) this.#send(encode(type, id, bytes))
+    if (bytes === undefined || !(isQuestion || this.#spend(id, length))) return false
+    this.#send(encode(type, id, bytes))
+    return true
   }
 
   #wake(delayMs: number): void {
@@ -162,9 +166,10 @@ export class HostFunctions {
         ),
       ),
       bare((type, id, length) =>
-        guard(undefined, () => {
-          if (number(type) && number(id) && number(length)) this.#sendBytes(type, id, length)
-        }),
+        guard(
+          false,
+          () => number(type) && number(id) && number(length) && this.#sendBytes(type, id, length),
+        ),
       ),
       bare((delayMs) =>
         guard(undefined, () => {

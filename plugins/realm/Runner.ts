@@ -120,7 +120,7 @@ export const prepare = (
     } else if (type === Inbound.secretAnswer) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8", 1)
       value = body[0] ?? 0
-    } else if (type === Inbound.requestChunk) {
+    } else if (type === Inbound.requestChunk || type === Inbound.storeAnswer) {
       inbound.set(body)
       value = body.length
     } else if (type === Inbound.responseCredit) host.credit(id, value)

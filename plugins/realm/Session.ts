@@ -36,6 +36,7 @@ import {
 import { requestHead } from "./Head.ts"
 import { LogRing } from "./LogRing.ts"
 import { SecretDesk } from "./SecretDesk.ts"
+import { StoreDesk } from "./StoreDesk.ts"
 
 const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"]
 
@@ -61,6 +62,7 @@ export class Session {
   readonly logs: LogRing
   readonly #carrier: Carrier
   readonly #secrets: SecretDesk
+  readonly #store: StoreDesk
   readonly #calls = new Map<number, Call>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
   readonly #stopped = Deferred.makeUnsafe<void>()
@@ -68,21 +70,23 @@ export class Session {
   #phase: "starting" | "running" | "stopping" | "ended" = "starting"
   #lastId = 0
 
-  private constructor(carrier: Carrier, secrets: SecretDesk, now: () => number) {
+  private constructor(carrier: Carrier, secrets: SecretDesk, store: StoreDesk, now: () => number) {
     this.#carrier = carrier
     this.#secrets = secrets
+    this.#store = store
     this.logs = new LogRing(now)
   }
 
-  /** Reads of secrets under way end with the scope. */
+  /** What the instance waits for from the kernel ends with the scope. */
   static make(
     carrier: Carrier,
-    { readSecret }: Pick<Program, "readSecret">,
+    { readSecret, store: own }: Pick<Program, "readSecret" | "store">,
   ): Effect.Effect<Session, never, Scope.Scope> {
     return Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
-      return new Session(carrier, secrets, () => clock.currentTimeMillisUnsafe())
+      const store = yield* StoreDesk.make(carrier.send, own)
+      return new Session(carrier, secrets, store, () => clock.currentTimeMillisUnsafe())
     })
   }
 
@@ -133,6 +137,9 @@ export class Session {
         return true
       case Outbound.secretWanted:
         return this.#secrets.accept(frame)
+      case Outbound.storeRead:
+      case Outbound.storeWrite:
+        return this.#store.accept(frame)
       default:
         return this.#acceptOfCall(frame)
     }

@@ -82,6 +82,8 @@ export const payloads = {
   secret_access_denied: Schema.Struct({ name: Schema.String, reason, unrecorded: Count }),
   /** A secret is gone, ciphertext and all. */
   secret_revoked: Schema.Struct({ name: SecretName }),
+  /** All that a service had stored was removed; what it stores is no event. */
+  store_cleared: Schema.Struct({}),
   /** Every data key of the vault is wrapped by a new master key. */
   master_key_rotated: Schema.Struct({ keys: Count }),
   /** A kernel process started on this data directory. */

@@ -45,6 +45,9 @@ import { ServiceLogs } from "./services/ServiceLogs.ts"
 import { layerServiceLogs } from "./services/ServiceLogsKept.ts"
 import { layerSupervisor } from "./services/Supervisor.ts"
 import { Swaps } from "./services/Swaps.ts"
+import { KeyValueStore } from "./store/KeyValueStore.ts"
+import { layerKeyValueStore } from "./store/KeyValueStoreSql.ts"
+import { layerStoresAudit } from "./store/StoresAudit.ts"
 import { MasterKeys } from "./vault/MasterKeys.ts"
 import { Vault } from "./vault/Vault.ts"
 import { layerVaultAudit } from "./vault/VaultAudit.ts"
@@ -88,6 +91,7 @@ export const kernelProvides = [
   CapabilityManager,
   TokenStore,
   Vault,
+  KeyValueStore,
 ] as const
 
 /** What must be on disk before a run's last word. */
@@ -96,8 +100,10 @@ const layerFlushes = Layer.effectDiscard(
     const lifecycle = yield* Lifecycle
     const capabilities = yield* CapabilityManager
     const vault = yield* Vault
+    const stores = yield* KeyValueStore
     lifecycle.onFlush("the token store", capabilities.flush)
     lifecycle.onFlush("the vault", vault.flush)
+    lifecycle.onFlush("the services' stores", stores.flush)
   }),
 )
 
@@ -116,11 +122,14 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, layerServiceLogs, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
-    Layer.provideMerge(Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit)),
+    Layer.provideMerge(
+      Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit, layerStoresAudit),
+    ),
     Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(
       Layer.mergeAll(
         layerVault,
+        layerKeyValueStore,
         layerCapabilityManager({
           ...defaultCapabilityOptions,
           cleanupIntervalMs: settings.tokenCleanupIntervalMs,

@@ -14,6 +14,7 @@ import { Runtime } from "solo"
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
 import { requestContract } from "./RuntimeRequests.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
+import { storeContract } from "./RuntimeStore.ts"
 
 const hello = fetching("return new Response('hello')")
 
@@ -86,6 +87,7 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
 
   requestContract(name, layer)
   secretsContract(name, layer)
+  storeContract(name, layer)
 
   describe(`${name}: the end`, () => {
     test("stop lets requests end, then aborts ctx.signal and runs stop", () =>

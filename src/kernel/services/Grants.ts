@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 
+import { serviceStoreOf } from "../store/ServiceStore.ts"
 import { type RetrieveError, type SecretAccessDenied, Vault } from "../vault/Vault.ts"
 import type { ChildSpec } from "./Registry.ts"
 import type { Program } from "./Runtime.ts"
@@ -30,6 +31,7 @@ export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: st
       Effect.mapError(vault.read(name, secrets, secret), (error) => ({
         message: refusalOf(secret, error),
       })),
+    store: yield* serviceStoreOf(name),
   }
   return program
 })

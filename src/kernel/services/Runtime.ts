@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { ServiceName } from "../../domain/Identifier.ts"
+import type { Batch, Entry, StorePage, StoreQuery } from "../../domain/KeyValue.ts"
 import type { ServiceLimits } from "../../domain/ServiceSpec.ts"
 
 /** The service's `start` (or the evaluation of its module) failed; nothing is left running. */
@@ -105,6 +106,30 @@ export interface InstanceStats {
   readonly inFlight: number
 }
 
+/** Why a service's store did not do what it was asked: nothing was changed. */
+export interface StoreRefusal {
+  /** For the service's program; the names are part of the interface to services. */
+  readonly code:
+    | "invalid"
+    | "conflict"
+    | "quota-exceeded"
+    | "overloaded"
+    | "damaged"
+    | "disk-full"
+    | "unavailable"
+  /** For the service's author. */
+  readonly message: string
+  /** With the code `conflict`: the key whose condition does not hold, and the version there is. */
+  readonly conflict?: { readonly key: string; readonly version: number | null }
+}
+
+/** The store of one service. @see KeyValueStore */
+export interface ServiceStore {
+  readonly get: (key: string) => Effect.Effect<Entry | undefined, StoreRefusal>
+  readonly list: (query: StoreQuery) => Effect.Effect<StorePage, StoreRefusal>
+  readonly write: (batch: Batch) => Effect.Effect<number, StoreRefusal>
+}
+
 /** Everything a driver needs to start a service. */
 export interface Program {
   readonly name: ServiceName
@@ -120,6 +145,11 @@ export interface Program {
   readonly readSecret: (
     name: string,
   ) => Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>
+  /**
+   * The service's own store, and no other's, until its `stop` has returned. A driver bounds how
+   * much of it an instance uses at once, and ends that when the instance has ended.
+   */
+  readonly store: ServiceStore
 }
 
 /** One running service. It lives as long as the scope it was started in. */

@@ -36,7 +36,10 @@ const open = Effect.gen(function* () {
         session.end(reason)
       },
     },
-    { readSecret: () => Effect.never },
+    {
+      readSecret: () => Effect.never,
+      store: { get: () => Effect.never, list: () => Effect.never, write: () => Effect.never },
+    },
   )
   session.receive(encode(Outbound.ready, 0))
   yield* session.ready
