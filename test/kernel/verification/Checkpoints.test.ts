@@ -175,6 +175,82 @@ describe("checkpoints", () => {
     }).pipe(run(newDatabase())),
   )
 
+  const flaws: ReadonlyArray<readonly [string, (filename: string) => void, RegExp]> = [
+    [
+      "changed",
+      (filename) => edit(filename, "UPDATE checkpoints SET state = state || ' '"),
+      /checksum is wrong/,
+    ],
+    [
+      "ahead of the log",
+      (filename) => reseal(filename, (row) => ({ ...row, last_id: row.last_id + 100 })),
+      /^the log has no event 1\d\d$/,
+    ],
+    [
+      "of another log",
+      (filename) => reseal(filename, (row) => ({ ...row, last_hash: sha256("another") })),
+      /^event \d+ of the log has another hash$/,
+    ],
+  ]
+  for (const [what, damage, flaw] of flaws) {
+    it.live(`says what is wrong with one that is ${what}`, () =>
+      Effect.gen(function* () {
+        const filename = newDatabase()
+        yield* populate(filename)
+        damage(filename)
+        const [stored] = yield* Effect.flatMap(
+          Checkpoints,
+          (checkpoints) => checkpoints.stored,
+        ).pipe(run(filename))
+        assert.match(String(stored?.flaw), flaw)
+      }),
+    )
+  }
+
+  it.live("none is taken while nothing was logged since, nor where the log's end is missing", () =>
+    Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints
+      const store = yield* EventStore
+      const sql = yield* SqlClient
+      const ids = Effect.map(checkpoints.stored, (stored) => stored.map(({ id }) => id))
+      yield* checkpoints.take
+      const [newest] = yield* ids
+      assert.strictEqual(newest, yield* store.lastId)
+      yield* sql`DELETE FROM checkpoints`
+      yield* checkpoints.take
+      assert.deepStrictEqual(yield* ids, [], "nothing new")
+      const filler = draft("system_shutdown_started", { reason: "filler" })
+      const { id } = yield* store.emit(filler)
+      yield* sql`DELETE FROM events WHERE id = ${id}`
+      yield* checkpoints.take
+      assert.deepStrictEqual(yield* ids, [], "nothing to tie it to")
+      yield* store.emit(filler)
+      yield* checkpoints.take
+      assert.deepStrictEqual(yield* ids, [id + 1])
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("one that cannot be taken is said to be so, and does not spoil the end (promise 9)", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      const problems = yield* Effect.gen(function* () {
+        const checkpoints = yield* Checkpoints
+        const sql = yield* SqlClient
+        yield* sql`CREATE TRIGGER fault BEFORE INSERT ON checkpoints
+          BEGIN SELECT RAISE(FAIL, 'x'); END`
+        yield* (yield* EventStore).emit(draft("system_shutdown_started", { reason: "filler" }))
+        assert.match((yield* Effect.flip(checkpoints.take)).message, /^write a checkpoint: /)
+        yield* sql`CREATE TRIGGER stuck BEFORE DELETE ON checkpoints
+          BEGIN SELECT RAISE(FAIL, 'x'); END`
+        assert.match((yield* Effect.flip(checkpoints.rebuild)).message, /^drop checkpoints: /)
+        return (yield* Lifecycle).problems
+      }).pipe(run(filename))
+      assert.deepStrictEqual(problems(), [])
+      assert.strictEqual((yield* restart(filename)).previousEnd, "clean")
+    }),
+  )
+
   it.live("is read back as it was written", () =>
     Effect.gen(function* () {
       yield* (yield* Deployer).deploy(caller("acme"), spec("a"))
