@@ -23,6 +23,7 @@ import { Checkpoints } from "../../../src/kernel/recovery/Checkpoints.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
+import { build, halt, pass, settle } from "../harness/Machine.ts"
 import { sha256 } from "../Sha256.ts"
 import { reseal } from "./Mischief.ts"
 import { caller, newDatabase, run, service, spec, tenant } from "./Run.ts"
@@ -227,6 +228,65 @@ describe("checkpoints", () => {
       yield* store.emit(filler)
       yield* checkpoints.take
       assert.deepStrictEqual(yield* ids, [id + 1])
+    }).pipe(run(newDatabase())),
+  )
+
+  it.effect("the next one is taken after exactly so many events", () =>
+    Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints
+      const store = yield* EventStore
+      const newest = Effect.map(checkpoints.stored, (stored) => stored[0]?.id)
+      const filler = draft("system_shutdown_started", { reason: "filler" })
+      const aSecond = Effect.andThen(TestClock.adjust("1 second"), settle)
+      yield* checkpoints.take
+      const before = yield* newest
+      yield* Effect.repeat(store.emit(filler), { times: 48 })
+      yield* aSecond
+      assert.strictEqual(yield* newest, before)
+      yield* store.emit(filler)
+      yield* aSecond
+      assert.strictEqual(yield* newest, before! + 50)
+    }).pipe(run(newDatabase(), { checkpointEvery: 50 })),
+  )
+
+  it.effect("a start that takes its time does not end the taking of them", () =>
+    Effect.gen(function* () {
+      const [kernel, start] = yield* build({ settings: { checkpointEvery: 50 } })
+      yield* pass(3000, 1000)
+      yield* start
+      const filler = draft("system_shutdown_started", { reason: "filler" })
+      yield* Effect.repeat(kernel.store.emit(filler), { times: 60 })
+      yield* pass(1000)
+      yield* settle
+      const database = new DatabaseSync(kernel.disk.database)
+      assert.isNotEmpty(database.prepare("SELECT * FROM checkpoints").all())
+      database.close()
+      yield* halt(kernel)
+    }),
+  )
+
+  it.live("one of another version of Solo is none", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(filename, "UPDATE checkpoints SET format = '0'")
+      const stored = Effect.flatMap(Checkpoints, (checkpoints) => checkpoints.stored)
+      const ids = (yield* stored.pipe(run(filename))).map(({ id }) => id)
+      assert.deepStrictEqual(ids, [])
+    }),
+  )
+
+  it.live("says what it was doing when storage failed", () =>
+    Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints
+      const sql = yield* SqlClient
+      yield* (yield* EventStore).emit(draft("system_shutdown_started", { reason: "filler" }))
+      yield* sql`ALTER TABLE events RENAME TO lost`
+      assert.match((yield* Effect.flip(checkpoints.take)).message, /^read the end of the log: /)
+      yield* sql`ALTER TABLE lost RENAME TO events`
+      yield* sql`ALTER TABLE checkpoints RENAME TO lost`
+      assert.match((yield* Effect.flip(checkpoints.stored)).message, /^read checkpoints: /)
+      yield* sql`ALTER TABLE lost RENAME TO checkpoints`
     }).pipe(run(newDatabase())),
   )
 
