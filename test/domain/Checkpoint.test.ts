@@ -15,17 +15,19 @@ import { empty, evolve } from "../../src/domain/State.ts"
 const spec = Schema.decodeSync(LoggedSpec)({ serviceId: "a", artifact: "a".repeat(64) })
 
 /** The state after a deployment and a swap of each service. */
-const stateOf = (services: ReadonlyArray<string>) =>
-  services
-    .flatMap((service, n) => {
-      const origin = { tenantId: TenantId.make(`t${n % 3}`), serviceId: ServiceId.make(service) }
-      return [
-        draft("service_deployed", { revision: 1, spec }, origin),
-        draft("hot_swap_succeeded", { revision: 2, previousRevision: 1, spec }, origin),
-      ]
-    })
-    .map((event, n): Event => ({ ...event, id: n + 1, time: "x", version: 1, hash: "" }) as Event)
-    .reduce(evolve, empty)
+const stateOf = (services: ReadonlyArray<string>) => {
+  const drafts = services.flatMap((service, n) => {
+    const origin = { tenantId: TenantId.make(`t${n % 3}`), serviceId: ServiceId.make(service) }
+    return [
+      draft("service_deployed", { revision: 1, spec }, origin),
+      draft("hot_swap_succeeded", { revision: 2, previousRevision: 1, spec }, origin),
+    ]
+  })
+  let state = empty
+  for (const [n, event] of drafts.entries())
+    state = evolve(state, { ...event, id: n + 1, time: "x", version: 1, hash: "" } as Event)
+  return state
+}
 
 const names = Array.from({ length: 50 }, (_, n) => `s${(n * 7919) % 1000}`)
 
