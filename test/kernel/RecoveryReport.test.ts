@@ -9,7 +9,18 @@ import * as TestClock from "effect/testing/TestClock"
 
 import { draft } from "../../src/domain/Event.ts"
 import { factOf } from "../../src/domain/State.ts"
-import { boot, build, deploy, halt, kill, named, pass, pullPlug } from "./harness/Machine.ts"
+import {
+  boot,
+  build,
+  deploy,
+  halt,
+  kill,
+  named,
+  pass,
+  pullPlug,
+  running,
+  statusOf,
+} from "./harness/Machine.ts"
 import { edit, reboot, reportOf } from "./harness/Recovery.ts"
 import { makeWorld } from "./harness/ScriptedRuntime.ts"
 import { sha256 } from "./Sha256.ts"
@@ -134,6 +145,118 @@ describe("a recovery", () => {
       assert.strictEqual(SubscriptionRef.getUnsafe(kernel.readiness).status, "ready")
       yield* pass(250)
       assert.strictEqual((yield* Fiber.join(replaying)).recovered, 1)
+    }),
+  )
+
+  it.effect("says of what it skips why it did", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, quick, { n: 1 })
+      yield* deploy(kernel, slow, { endAfterMs: 10 }, { restart: "transient" })
+      yield* pass(10)
+      const reasonsOf = Effect.map(reportOf(kernel), ({ services }) =>
+        Object.fromEntries(services.map(({ reason, serviceId }) => [serviceId, reason])),
+      )
+      yield* kernel.replayer.replayDeployments
+      assert.deepStrictEqual(yield* reasonsOf, {
+        quick: "it runs already",
+        slow: "it ended on its own",
+      })
+    }),
+  )
+
+  it.effect("a failed service that is replayed does not come back a second time by itself", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, quick)
+      const next = yield* reboot(kernel, { quick: { start: "fail" } })
+      next.world.overrides.clear()
+      assert.strictEqual((yield* next.replayer.replayDeployments).recovered, 1)
+      yield* pass(60_000, 10_000)
+      assert.deepStrictEqual(running(next), ["acme/quick@1"])
+    }),
+  )
+
+  it.effect("starts so many services at a time as it may", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const world = makeWorld()
+      for (const id of ["a", "b", "c", "d"]) {
+        yield* deploy(kernel, named("acme", id))
+        world.overrides.set(`acme/${id}`, { startMs: 500 })
+      }
+      const [next, start] = yield* build({
+        disk: pullPlug(kernel),
+        world,
+        settings: { recoveryConcurrency: 2 },
+      })
+      const starting = yield* Effect.forkChild(start)
+      yield* pass(499)
+      // All of them are shown from the outset, one after the other comes.
+      assert.deepStrictEqual(
+        next.registry.all().map(({ status }) => status),
+        ["starting", "starting", "starting", "starting"],
+      )
+      yield* pass(1)
+      assert.strictEqual(running(next).length, 2)
+      yield* pass(500)
+      yield* Fiber.join(starting)
+      assert.deepInclude(yield* reportOf(next), { recovered: 4, durationMs: 1000 })
+      yield* halt(next)
+    }),
+  )
+
+  it.effect("says that time ran out, of what was begun and of what was not", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const limits = { startupTimeoutMs: 60_000 }
+      yield* deploy(kernel, quick, {}, { limits })
+      yield* deploy(kernel, slow, {}, { limits })
+      const world = makeWorld()
+      for (const id of ["quick", "slow"]) world.overrides.set(`acme/${id}`, { start: "hang" })
+      const settings = { recoveryTimeoutMs: 5000, recoveryConcurrency: 1 }
+      const [next, start] = yield* build({ disk: pullPlug(kernel), world, settings })
+      const starting = yield* Effect.forkChild(start)
+      yield* pass(5000)
+      yield* Fiber.join(starting)
+      const report = yield* reportOf(next)
+      assert.isTrue(report.timedOut)
+      for (const service of [quick, slow]) {
+        const own = report.services.find(({ serviceId }) => serviceId === service.serviceId)
+        assert.deepInclude(own, { outcome: "failed", reason: "recovery ran out of time" })
+        const view = yield* next.deployer.status(service.tenantId, service.serviceId)
+        assert.deepInclude(view, { status: "failed", lastError: "recovery ran out of time" })
+      }
+      assert.strictEqual(
+        (yield* next.store.filter({ types: ["service_recovery_failed"] })).length,
+        2,
+      )
+      yield* halt(next)
+    }),
+  )
+
+  it.effect("says that it broke where it did, and shows the service as failed (promise 10)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, quick, { n: 1 })
+      const world = makeWorld()
+      world.broken.add('{"n":1}')
+      const next = yield* boot({ disk: pullPlug(kernel), world })
+      const [service] = (yield* reportOf(next)).services
+      assert.match(service!.reason!, /recovery broke/)
+      assert.strictEqual(yield* statusOf(next, quick), "failed")
+    }),
+  )
+
+  it.effect("folds nothing after a clean end, and only what came since after another", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, quick)
+      yield* halt(kernel)
+      const next = yield* boot({ disk: kernel.disk })
+      assert.strictEqual((yield* reportOf(next)).eventsReplayed, 0)
+      yield* deploy(next, slow)
+      assert.strictEqual((yield* reportOf(yield* reboot(next))).eventsReplayed, 1)
     }),
   )
 })

@@ -163,6 +163,23 @@ describe("judging tokens", () => {
     ),
   )
 
+  it.effect("what the family has no room for costs a child with the family's limit nothing", () =>
+    withManager(newFile(), (manager) =>
+      Effect.gen(function* () {
+        const rateLimit = { requests: 2, perSeconds: 2 }
+        const parent = yield* manager.grant(root, a, { permissions: ["read"], rateLimit })
+        const child = yield* manager.attenuate(bearer(parent), {})
+        yield* manager.authenticate(parent.token)
+        yield* manager.authenticate(parent.token)
+        yield* TestClock.adjust("900 millis")
+        for (let n = 0; n < 3; n++)
+          assert.strictEqual(yield* tagOf(manager.authenticate(child.token)), "RateExceeded")
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual(yield* tagOf(manager.authenticate(child.token)), "ok")
+      }),
+    ),
+  )
+
   it.effect("a machine whose clock is a minute behind the log is told of", () =>
     Effect.gen(function* () {
       const filename = newFile()
