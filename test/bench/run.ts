@@ -8,10 +8,12 @@ import { benchEventStore } from "./EventStore.ts"
 import { benchFairness } from "./Fairness.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
+import { benchStores } from "./Stores.ts"
 import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
   "event-store": benchEventStore,
+  store: benchStores,
   kernel: benchKernel,
   capabilities: benchCapabilities,
   verification: benchVerification,
