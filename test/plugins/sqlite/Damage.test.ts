@@ -164,7 +164,8 @@ const breakPage = (filename: string) => {
   const pageSize = bytes.readUInt16BE(16)
   const leaves: Array<number> = []
   for (let page = pageSize; page < bytes.length; page += pageSize) {
-    if (bytes[page] === 13) leaves.push(page)
+    const holdsEvents = bytes.subarray(page, page + pageSize).includes("fillerfiller")
+    if (bytes[page] === 13 && holdsEvents) leaves.push(page)
   }
   bytes[leaves[Math.floor(leaves.length / 2)]!] = 0xff
   writeFileSync(filename, bytes)
