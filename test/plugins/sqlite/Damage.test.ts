@@ -158,7 +158,7 @@ describe("a damaged database file", () => {
   )
 })
 
-/** Makes a page of the log unreadable that a start does not need: one in the midst of its events. */
+/** Makes a page of the log unreadable that a start does not need: one of its older events. */
 const breakPage = (filename: string) => {
   const bytes = readFileSync(filename)
   const pageSize = bytes.readUInt16BE(16)
@@ -167,7 +167,7 @@ const breakPage = (filename: string) => {
     const holdsEvents = bytes.subarray(page, page + pageSize).includes("fillerfiller")
     if (bytes[page] === 13 && holdsEvents) leaves.push(page)
   }
-  bytes[leaves[Math.floor(leaves.length / 2)]!] = 0xff
+  bytes[leaves[Math.floor(leaves.length / 4)]!] = 0xff
   writeFileSync(filename, bytes)
 }
 
