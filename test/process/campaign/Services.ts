@@ -16,11 +16,21 @@ const contended = ["ring-0", "ring-1"] as const
 
 const sharedTenant = "shared"
 
-/** What a service is: its last revision, and what it answers if it lives. */
-interface Truth {
+/** One revision, and what it answers if it lives. */
+interface Revision {
   readonly revision: number
   readonly text: string | null
 }
+
+/** What a service is. */
+interface Truth extends Revision {
+  /** The highest revision that was ever begun: the next one counts on from it. */
+  readonly highest: number
+  /** What a rollback goes back to. */
+  readonly previous: Revision | null
+}
+
+const nothing: Truth = { revision: 0, text: null, highest: 0, previous: null }
 
 interface Owned {
   readonly tenant: string
@@ -32,7 +42,7 @@ interface Owned {
 
 /** Something a kernel said is durable. */
 interface Acknowledged {
-  readonly kind: "deployed" | "killed"
+  readonly kind: "deployed" | "swapped" | "killed"
   /** `tenant/service@revision`. */
   readonly revision: string
   readonly artifact: string
@@ -68,13 +78,20 @@ const acknowledge = (
   figures.count(`acknowledged ${kind}`)
 }
 
+const next = (before: Truth, text: string): Truth => ({
+  revision: before.highest + 1,
+  text,
+  highest: before.highest + 1,
+  previous: before.text === null ? null : { revision: before.revision, text: before.text },
+})
+
 const makeActs = (memory: Memory, figures: Figures) => {
   const settled = (turn: Turn) =>
     memory.owned.filter((own) => own.client === turn.client && own.possible.length === 1)
 
   const deploy = async (turn: Turn, own: Owned, text: string, source = sourceOf(text)) => {
     const before = own.possible[0]!
-    const after: Truth = { revision: before.revision + 1, text }
+    const after = next(before, text)
     const wasReady = turn.isReady()
     own.possible = [before, after]
     const answer = await turn.ask("POST", "/v1/services", {
@@ -100,7 +117,7 @@ const makeActs = (memory: Memory, figures: Figures) => {
 
   const kill = async (turn: Turn, own: Owned) => {
     const before = own.possible[0]!
-    const after: Truth = { revision: before.revision, text: null }
+    const after: Truth = { ...before, text: null, previous: null }
     const query = turn.random.chance(0.3) ? "?force=true" : ""
     own.possible = [before, after]
     const answer = await turn.ask("DELETE", `/v1/services/${own.service}${query}`, {
@@ -119,8 +136,70 @@ const makeActs = (memory: Memory, figures: Figures) => {
     surprising(figures, what, answer)
   }
 
+  /** Answers of a swap or a rollback that leave a service what it was. */
+  const isRefusal = (turn: Turn, { json, status }: Answer): boolean => {
+    const kind = String(json?.type).replace("urn:solo:problem:", "")
+    if (kind === "swap-failed" || kind === "swap-rolled-back") return turn.isEnding()
+    return status === 503 && turn.isEnding()
+  }
+
+  const carryOver = async (
+    turn: Turn,
+    own: Owned,
+    { after, what, refused }: { after: Truth; what: string; refused: ReadonlyArray<string> },
+    request: () => Promise<Answer | undefined>,
+  ) => {
+    const before = own.possible[0]!
+    own.possible = [before, after]
+    const answer = await request()
+    if (answer === undefined) return figures.count("steps in doubt")
+    if (answer.status === 200 && before.text !== null) {
+      own.possible = [after]
+      if (answer.json.revision !== after.revision) surprising(figures, what, answer)
+      return acknowledge(memory, figures, "swapped", own, answer.json)
+    }
+    const kind = String(answer.json?.type).replace("urn:solo:problem:", "")
+    own.possible = [kind === "start-failed" ? { ...before, highest: before.highest + 1 } : before]
+    if (refused.includes(kind)) return figures.count("refused swaps")
+    if (isRefusal(turn, answer)) return figures.count("refused while stopping")
+    surprising(figures, what, answer)
+  }
+
+  const windowOf = (turn: Turn) => `rollbackWindowMs=${turn.random.pick([0, 0, 3, 40])}`
+
+  const swap = (turn: Turn, own: Owned, text: string, source = sourceOf(text)) => {
+    const before = own.possible[0]!
+    const after = text === before.text ? before : next(before, text)
+    const isWrong = source !== sourceOf(text)
+    const refused = [
+      ...(before.text === null ? ["service-not-found"] : []),
+      ...(isWrong ? ["source-invalid", "start-failed"] : []),
+    ]
+    const what = `swap ${nameOf(own)} on ${JSON.stringify(before)}`
+    const path = `/v1/services/${own.service}?${windowOf(turn)}`
+    const { tenant } = own
+    return carryOver(turn, own, { after, what, refused }, () =>
+      turn.ask("PUT", path, { tenant, body: { source } }),
+    )
+  }
+
+  const rollback = (turn: Turn, own: Owned) => {
+    const before = own.possible[0]!
+    const { previous } = before
+    const after = previous === null ? before : { ...before, ...previous, previous: { revision: before.revision, text: before.text } }
+    const refused = [
+      ...(before.text === null ? ["service-not-found"] : []),
+      ...(previous === null ? ["no-previous-revision"] : []),
+    ]
+    const what = `roll ${nameOf(own)} back on ${JSON.stringify(before)}`
+    const path = `/v1/services/${own.service}/rollback?${windowOf(turn)}`
+    return carryOver(turn, own, { after, what, refused }, () =>
+      turn.ask("POST", path, { tenant: own.tenant }),
+    )
+  }
+
   const freshText = (turn: Turn, own: Owned) => `${nameOf(own)} ${turn.random.between(1, 1e9)}`
-  return { settled, deploy, kill, freshText }
+  return { settled, deploy, swap, rollback, kill, freshText }
 }
 
 const on =
@@ -138,28 +217,29 @@ const makeContend = (memory: Memory, figures: Figures): Operation => ({
   run: async (turn) => {
     const own = { tenant: sharedTenant, service: turn.random.pick(contended) }
     const source = sourceOf(`${turn.client} ${turn.random.between(1, 3)}`)
-    const deploys = turn.random.chance(0.5)
-    const answer = deploys
-      ? await turn.ask("POST", "/v1/services", {
-          tenant: own.tenant,
-          body: { serviceId: own.service, source },
-        })
-      : await turn.ask("DELETE", `/v1/services/${own.service}`, { tenant: own.tenant })
+    const { tenant, service } = own
+    const path = `/v1/services/${service}`
+    const act = turn.random.pick(["deployed", "swapped", "rolled back", "killed"] as const)
+    const answer = await {
+      deployed: () =>
+        turn.ask("POST", "/v1/services", { tenant, body: { serviceId: service, source } }),
+      swapped: () => turn.ask("PUT", `${path}?rollbackWindowMs=5`, { tenant, body: { source } }),
+      "rolled back": () => turn.ask("POST", `${path}/rollback?rollbackWindowMs=0`, { tenant }),
+      killed: () => turn.ask("DELETE", path, { tenant }),
+    }[act]()
     if (answer === undefined) return figures.count("steps in doubt")
-    if (deploys && answer.status === 201) {
-      return acknowledge(memory, figures, "deployed", own, answer.json)
-    }
-    if (!deploys && answer.status === 200) {
-      return acknowledge(memory, figures, "killed", own, answer.json)
+    if (answer.status === (act === "deployed" ? 201 : 200)) {
+      const kind = act === "rolled back" ? "swapped" : act
+      return acknowledge(memory, figures, kind, own, answer.json)
     }
     if ([200, 409, 404].includes(answer.status)) return
     if (answer.status === 503 && turn.isEnding()) return
-    surprising(figures, `${deploys ? "deploy" : "kill"} ${nameOf(own)}`, answer)
+    surprising(figures, `${nameOf(own)} ${act}`, answer)
   },
 })
 
 const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operation> => {
-  const { settled, deploy, kill, freshText } = makeActs(memory, figures)
+  const { settled, deploy, swap, rollback, kill, freshText } = makeActs(memory, figures)
   return [
     {
       name: "deploy",
@@ -174,6 +254,19 @@ const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operati
       }, settled),
     },
     { name: "kill", weight: 3, run: on(kill, settled) },
+    {
+      name: "swap",
+      weight: 5,
+      run: on((turn, own) => {
+        const { text } = own.possible[0]!
+        const again = text !== null && turn.random.chance(0.1)
+        if (!again && turn.random.chance(0.06)) {
+          return swap(turn, own, freshText(turn, own), turn.random.pick(refusedSources))
+        }
+        return swap(turn, own, again ? text : freshText(turn, own))
+      }, settled),
+    },
+    { name: "rollback", weight: 2, run: on(rollback, settled) },
     {
       name: "redeploy",
       weight: 3,
@@ -204,8 +297,8 @@ const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operati
 const lookFor = (memory: Memory, figures: Figures, audit: Audit): void => {
   for (const { kind, revision, artifact } of memory.acknowledged) {
     figures.count("acknowledgements checked")
-    if (kind === "deployed" && audit.deployed.get(revision) !== artifact) {
-      figures.lose(1, `the acknowledged deployment of ${revision} is not in the log`)
+    if (kind !== "killed" && audit.deployed.get(revision) !== artifact) {
+      figures.lose(1, `the acknowledged ${revision} (${kind}) is not in the log`)
     }
     if (kind === "killed" && !audit.killed.has(revision)) {
       figures.lose(1, `the acknowledged kill of ${revision} is not in the log`)
@@ -278,7 +371,9 @@ const examine = async (
       figures.lose(1, `${nameOf(own)} is ${view}, not one of ${JSON.stringify(own.possible)}`)
     }
     const fact = audit.facts.get(nameOf(own))
-    own.possible = [truth ?? { revision: fact?.revision ?? 0, text: null }]
+    // A swap that came to nothing has used up a number.
+    const highest = fact?.highest ?? 0
+    own.possible = [{ ...(truth ?? nothing), highest }]
   }
 }
 
@@ -307,7 +402,7 @@ export const makeServices: MakeConcern = (figures, clients) =>
         tenant: `tenant-${index % 3}`,
         service: `service-${index}`,
         client: index % clients,
-        possible: [{ revision: 0, text: null }],
+        possible: [nothing],
       })),
       acknowledged: [],
     },
