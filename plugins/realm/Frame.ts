@@ -43,6 +43,8 @@ export const Outbound = {
   stopped: 40,
   /** id of the question, none that waits for its answer; text: the name of a secret. */
   secretWanted: 41,
+  /** id: level as in `log`; text: a JSON object, a line break, the message. */
+  logFields: 55,
 } as const
 
 /** Largest piece of a body in one frame, in bytes. */
@@ -58,10 +60,16 @@ export const maxPendingRequests = 256
 /** Headers of one message, and their names and values together in UTF-16 code units. */
 export const maxHeaders = 256
 export const maxHeaderLength = 64 * 1024
+/** What the name and the value of a header may be: what every client takes. */
+export const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
+// oxlint-disable-next-line no-control-regex -- the control characters are what is refused
+export const headerValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 /** What a service's failure may say, in UTF-16 code units. */
 export const maxMessageLength = 4096
 /** One line of a service's log, in UTF-16 code units. */
 export const maxLogLength = 8192
+/** What a line says beside its message: JSON, in UTF-16 code units. */
+export const maxFieldsLength = 4096
 /** Lines a service may log in a burst, and per second after that. */
 export const logBurst = 512
 export const logsPerSecond = 128

@@ -4,11 +4,7 @@
  */
 import type { ServiceRequest, ServiceResponse } from "solo"
 
-import { maxBodyBytes, maxHeaderLength, maxHeaders } from "./Frame.ts"
-
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
-// oxlint-disable-next-line no-control-regex -- the control characters are what is refused
-const headerValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+import { headerName, headerValue, maxBodyBytes, maxHeaderLength, maxHeaders } from "./Frame.ts"
 
 /** The text of a request's head, or `undefined` where it is too large for a frame. */
 export const requestHead = (request: ServiceRequest): Uint8Array | undefined => {
@@ -41,7 +37,7 @@ export const responseHead = (body: Uint8Array): Head | undefined => {
     if (!Array.isArray(pair) || pair.length !== 2) return undefined
     const [name, value] = pair as ReadonlyArray<unknown>
     if (typeof name !== "string" || typeof value !== "string") return undefined
-    if (!token.test(name) || !headerValue.test(value)) return undefined
+    if (!headerName.test(name) || !headerValue.test(value)) return undefined
     length += name.length + value.length
     pairs.push([name, value])
   }

@@ -22,6 +22,7 @@ import {
 } from "solo"
 
 import { Call } from "./Call.ts"
+import { lineOf } from "./Fields.ts"
 import {
   type Frame,
   Inbound,
@@ -122,6 +123,11 @@ export class Session {
       case Outbound.log:
         this.logs.add(levels[frame.id] ?? "info", new TextDecoder().decode(frame.body))
         return true
+      case Outbound.logFields: {
+        const { fields, message } = lineOf(new TextDecoder().decode(frame.body))
+        this.logs.add(levels[frame.id] ?? "info", message, fields)
+        return true
+      }
       case Outbound.stopped:
         if (this.#phase === "stopping") Deferred.doneUnsafe(this.#stopped, Effect.void)
         return true
@@ -204,9 +210,7 @@ export class Session {
         () => Effect.sync(() => this.#abort(id)),
       )
       if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))
-      return yield* Effect.onInterrupt(Deferred.await(call.head), () =>
-        Effect.sync(() => this.#abort(id)),
-      )
+      return yield* Effect.onInterrupt(call.response, () => Effect.sync(() => this.#abort(id)))
     })
   }
 

@@ -15,6 +15,8 @@ export const maxSourceBytes = 1024 * 1024
 export const ServiceLimits = Schema.Struct({
   /** JavaScript heap, in MiB. */
   heapMb: bounded(8, 4096, 64),
+  /** Share of one processor, averaged over some seconds; beyond it the service is ended. */
+  cpuPercent: bounded(1, 10_000, 200),
   /** How long module evaluation and `start` may take together. */
   startupTimeoutMs: bounded(10, 300_000, 5000),
   /** How long `stop` may take before the service is killed. */

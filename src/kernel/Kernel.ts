@@ -37,10 +37,12 @@ import { Deployer } from "./services/Deployer.ts"
 import { layerDeployer } from "./services/DeployerLive.ts"
 import { Ingress } from "./services/Ingress.ts"
 import { layerIngress } from "./services/IngressLive.ts"
+import { LogStore } from "./services/LogStore.ts"
 import { Registry } from "./services/Registry.ts"
 import { Runtime } from "./services/Runtime.ts"
 import { ServiceLock } from "./services/ServiceLock.ts"
 import { ServiceLogs } from "./services/ServiceLogs.ts"
+import { layerServiceLogs } from "./services/ServiceLogsKept.ts"
 import { layerSupervisor } from "./services/Supervisor.ts"
 import { Swaps } from "./services/Swaps.ts"
 import { MasterKeys } from "./vault/MasterKeys.ts"
@@ -62,6 +64,7 @@ export const kernelNeeds = [
   Digest,
   Compiler,
   Runtime,
+  LogStore,
   RootToken,
   MasterKeys,
   SecureRandom,
@@ -110,7 +113,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
     Layer.provideMerge(Swaps.layer),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(
-      Layer.mergeAll(DesiredState.layer, ServiceLock.layer, ServiceLogs.layer, Registry.layer),
+      Layer.mergeAll(DesiredState.layer, ServiceLock.layer, layerServiceLogs, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
     Layer.provideMerge(Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit)),

@@ -111,6 +111,10 @@ export const settings = {
     ...text("SOLO_RUNTIME", "the name of a runtime driver", /^[a-z0-9-]{1,64}$/, ""),
     fallback: undefined as string | undefined,
   },
+  pluginStartTimeoutMs: {
+    ...integer("SOLO_PLUGIN_START_TIMEOUT_MS", 1, 24 * hour, 0),
+    fallback: undefined as number | undefined,
+  },
   recoveryTimeoutMs: integer("SOLO_RECOVERY_TIMEOUT_MS", 1, 24 * hour, 120_000),
   recoveryConcurrency: integer("SOLO_RECOVERY_CONCURRENCY", 1, 1024, 8),
   autoFix: {

@@ -3,7 +3,7 @@
  * builds the `ctx` they get.
  */
 import { Inbound, Outbound } from "../Frame.ts"
-import { logger } from "./Console.ts"
+import { log } from "./Console.ts"
 import { AbortController } from "./Events.ts"
 import { Exchange } from "./Exchange.ts"
 import { describeStack } from "./Failure.ts"
@@ -66,12 +66,7 @@ export const start = async (
       serviceId,
       revision,
       env: Object.freeze(env),
-      log: Object.freeze({
-        debug: logger(0),
-        info: logger(1),
-        warn: logger(2),
-        error: logger(3),
-      }),
+      log,
       secrets,
       signal: stopping.signal,
     })

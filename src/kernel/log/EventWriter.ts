@@ -33,8 +33,11 @@ const maxWaiting = 8192
 /** Appends that share one transaction at most. */
 const maxBatch = 1024
 
-/** Largest payload, in UTF-16 code units of its JSON text. */
+/** Largest payload, in bytes of its JSON text in UTF-8. */
 const maxPayload = 1024 * 1024
+
+/** What one UTF-16 code unit takes in UTF-8 at most. */
+const maxBytesPerUnit = 3
 
 /** The type of the last event of a clean run. */
 const lastWord: EventType = "system_shutdown_complete"
@@ -106,12 +109,17 @@ const refuse = Effect.fnUntraced(function* (
   yield* Effect.logError("the log could not be appended to", error.message)
 })
 
+/** How long a text is in UTF-8. Short ones, which fit whatever they hold, are not looked at. */
+const bytesOf = (text: string): number =>
+  text.length * maxBytesPerUnit <= maxPayload ? text.length : new TextEncoder().encode(text).length
+
 const encodeAll = Effect.fnUntraced(function* (drafts: ReadonlyArray<EventDraft>) {
   const payloads = drafts.map(encodePayload)
-  for (const [index, { length }] of payloads.entries()) {
-    if (length > maxPayload) {
+  for (const [index, payload] of payloads.entries()) {
+    const bytes = bytesOf(payload)
+    if (bytes > maxPayload) {
       const { type } = drafts[index]!
-      return yield* new EventTooLarge({ type, bytes: length, maximum: maxPayload })
+      return yield* new EventTooLarge({ type, bytes, maximum: maxPayload })
     }
   }
   return payloads

@@ -94,6 +94,8 @@ export interface ServiceLogLine {
   readonly time: string
   readonly level: ServiceLogLevel
   readonly message: string
+  /** What the service said beside the message: a JSON object of at most 4 KiB. */
+  readonly fields?: Readonly<Record<string, unknown>>
 }
 
 /** What an instance uses. Real figures, cheap to ask for. */

@@ -29,6 +29,9 @@ import { noteCrash, noteOf } from "./ServiceNote.ts"
 /** How long a killed instance may take to end before it is left behind, in milliseconds. */
 const killTimeoutMs = 2000
 
+/** How long the last lines of an instance that has ended may take, in milliseconds. */
+const lastLinesMs = 200
+
 /** How to end a service. */
 interface StopOptions {
   /** Kill it at once instead of asking it to stop. */
@@ -104,17 +107,21 @@ const start = Effect.fn("Supervisor.start")(function* (child: Child, code: strin
   child.instance = instance
   child.startedAt = DateTime.formatIso(yield* DateTime.now)
   child.status = "running"
-  yield* Stream.runForEach(instance.logs, (line) => logs.write(child.name, line)).pipe(
-    Effect.forkIn(scope),
-  )
+  child.logging = yield* Stream.runForEach(instance.logs, (line) =>
+    logs.write(child.name, line),
+  ).pipe(Effect.forkIn(scope))
 }, Effect.uninterruptible)
 
 const release = (child: Child) =>
   Effect.suspend(() => {
-    const { scope } = child
+    const { logging, scope } = child
     child.instance = undefined
     child.scope = undefined
-    return scope === undefined ? Effect.void : close(scope)
+    child.logging = undefined
+    // What the instance said last is often what matters.
+    const heard =
+      logging === undefined ? Effect.void : withDeadline(lastLinesMs, Fiber.await(logging))
+    return Effect.andThen(heard, scope === undefined ? Effect.void : close(scope))
   })
 
 const giveUp = Effect.fnUntraced(function* (child: Child, reason: string) {

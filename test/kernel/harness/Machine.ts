@@ -24,6 +24,7 @@ import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { Ingress } from "../../../src/kernel/services/Ingress.ts"
+import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { ServiceLogs } from "../../../src/kernel/services/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
@@ -69,7 +70,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
   }).pipe(
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
-    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets)),
+    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, LogStore.layerMemory)),
     Layer.provideMerge(Logger.layer([])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(

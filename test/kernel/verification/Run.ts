@@ -15,6 +15,7 @@ import { ServiceSpec } from "../../../src/domain/ServiceSpec.ts"
 import { layerKernel } from "../../../src/kernel/Kernel.ts"
 import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
 import { CompileFailed, Compiler } from "../../../src/kernel/services/Compiler.ts"
+import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/services/Runtime.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
 import { makeDisk } from "../harness/Disk.ts"
@@ -65,7 +66,14 @@ const layerRun = (
     identity: { kernelVersion: "0.0.0", pid: 1 },
   }).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(storage, layerDigest, layerSecrets, layerCompiler, layerRuntime),
+      Layer.mergeAll(
+        storage,
+        layerDigest,
+        layerSecrets,
+        layerCompiler,
+        layerRuntime,
+        LogStore.layerMemory,
+      ),
     ),
   )
 

@@ -28,6 +28,8 @@ import {
   KernelStopping,
   LogOverloaded,
   NoPreviousRevision,
+  type LogFilter,
+  passes,
   type Phase,
   Readiness,
   type RecoveryReport,
@@ -295,11 +297,13 @@ export const makeFakeKernel = () => {
     unreadable: Effect.succeed(0),
   })
 
-  const readLines = (name: ServiceName, filter: { since?: string | undefined } = {}) =>
+  const readLines = (name: ServiceName, filter: LogFilter = {}) =>
     Effect.map(find(name.tenantId, name.serviceId), () =>
       lines
         .get(key(name.tenantId, name.serviceId))!
-        .filter(({ time }) => filter.since === undefined || time >= filter.since),
+        .map((line, index) => ({ ...line, id: index + 1 }))
+        .filter((line) => passes(filter, line))
+        .slice(0, filter.limit),
     )
 
   const report: RecoveryReport = {

@@ -1,12 +1,24 @@
 /**
- * Services that clients deploy, kill, deploy again and call. Each client owns some and knows what
+ * Services that clients deploy, swap, kill, deploy again and call. Each client owns some and knows what
  * each of them must be; a step that was not answered leaves two possibilities, never a third
  * (promises 1, 2, 3, 10). Some services are fought over: of those the log alone tells.
  */
-import type { Answer } from "../KernelProcess.ts"
 import { type Audit, sha256 } from "./Audit.ts"
 import type { Concern, Conversation, MakeConcern, Operation, Turn } from "./Concern.ts"
 import type { Figures } from "./Figures.ts"
+import {
+  acknowledge,
+  type Memory,
+  nameOf,
+  next,
+  nothing,
+  type Owned,
+  refusedSources,
+  sourceOf,
+  surprising,
+  type Truth,
+} from "./ServiceMemory.ts"
+import { makeSwaps } from "./ServiceSwaps.ts"
 
 /** Services per client. */
 const ownServices = 2
@@ -15,75 +27,6 @@ const ownServices = 2
 const contended = ["ring-0", "ring-1"] as const
 
 const sharedTenant = "shared"
-
-/** One revision, and what it answers if it lives. */
-interface Revision {
-  readonly revision: number
-  readonly text: string | null
-}
-
-/** What a service is. */
-interface Truth extends Revision {
-  /** The highest revision that was ever begun: the next one counts on from it. */
-  readonly highest: number
-  /** What a rollback goes back to. */
-  readonly previous: Revision | null
-}
-
-const nothing: Truth = { revision: 0, text: null, highest: 0, previous: null }
-
-interface Owned {
-  readonly tenant: string
-  readonly service: string
-  readonly client: number
-  /** One truth, or two while a step is in doubt. */
-  possible: ReadonlyArray<Truth>
-}
-
-/** Something a kernel said is durable. */
-interface Acknowledged {
-  readonly kind: "deployed" | "swapped" | "killed"
-  /** `tenant/service@revision`. */
-  readonly revision: string
-  readonly artifact: string
-}
-
-interface Memory {
-  readonly owned: ReadonlyArray<Owned>
-  /** Not yet looked for in the log. */
-  acknowledged: Array<Acknowledged>
-}
-
-const sourceOf = (text: string): string =>
-  `export default { fetch: (): Response => new Response(${JSON.stringify(text)}) }`
-
-const refusedSources = [
-  "export default { fetch: () => {",
-  "export default { start() { throw new Error('no') }, fetch: () => new Response('') }",
-]
-
-const nameOf = ({ tenant, service }: Pick<Owned, "service" | "tenant">) => `${tenant}/${service}`
-
-const surprising = (figures: Figures, what: string, answer: Answer) =>
-  figures.lose(1, `${what} was answered ${answer.status}: ${answer.text.slice(0, 300)}`)
-
-const acknowledge = (
-  memory: Memory,
-  figures: Figures,
-  kind: Acknowledged["kind"],
-  owned: Pick<Owned, "service" | "tenant">,
-  { revision, artifact }: { readonly revision: number; readonly artifact: string },
-) => {
-  memory.acknowledged.push({ kind, revision: `${nameOf(owned)}@${revision}`, artifact })
-  figures.count(`acknowledged ${kind}`)
-}
-
-const next = (before: Truth, text: string): Truth => ({
-  revision: before.highest + 1,
-  text,
-  highest: before.highest + 1,
-  previous: before.text === null ? null : { revision: before.revision, text: before.text },
-})
 
 const makeActs = (memory: Memory, figures: Figures) => {
   const settled = (turn: Turn) =>
@@ -136,70 +79,8 @@ const makeActs = (memory: Memory, figures: Figures) => {
     surprising(figures, what, answer)
   }
 
-  /** Answers of a swap or a rollback that leave a service what it was. */
-  const isRefusal = (turn: Turn, { json, status }: Answer): boolean => {
-    const kind = String(json?.type).replace("urn:solo:problem:", "")
-    if (kind === "swap-failed" || kind === "swap-rolled-back") return turn.isEnding()
-    return status === 503 && turn.isEnding()
-  }
-
-  const carryOver = async (
-    turn: Turn,
-    own: Owned,
-    { after, what, refused }: { after: Truth; what: string; refused: ReadonlyArray<string> },
-    request: () => Promise<Answer | undefined>,
-  ) => {
-    const before = own.possible[0]!
-    own.possible = [before, after]
-    const answer = await request()
-    if (answer === undefined) return figures.count("steps in doubt")
-    if (answer.status === 200 && before.text !== null) {
-      own.possible = [after]
-      if (answer.json.revision !== after.revision) surprising(figures, what, answer)
-      return acknowledge(memory, figures, "swapped", own, answer.json)
-    }
-    const kind = String(answer.json?.type).replace("urn:solo:problem:", "")
-    own.possible = [kind === "start-failed" ? { ...before, highest: before.highest + 1 } : before]
-    if (refused.includes(kind)) return figures.count("refused swaps")
-    if (isRefusal(turn, answer)) return figures.count("refused while stopping")
-    surprising(figures, what, answer)
-  }
-
-  const windowOf = (turn: Turn) => `rollbackWindowMs=${turn.random.pick([0, 0, 3, 40])}`
-
-  const swap = (turn: Turn, own: Owned, text: string, source = sourceOf(text)) => {
-    const before = own.possible[0]!
-    const after = text === before.text ? before : next(before, text)
-    const isWrong = source !== sourceOf(text)
-    const refused = [
-      ...(before.text === null ? ["service-not-found"] : []),
-      ...(isWrong ? ["source-invalid", "start-failed"] : []),
-    ]
-    const what = `swap ${nameOf(own)} on ${JSON.stringify(before)}`
-    const path = `/v1/services/${own.service}?${windowOf(turn)}`
-    const { tenant } = own
-    return carryOver(turn, own, { after, what, refused }, () =>
-      turn.ask("PUT", path, { tenant, body: { source } }),
-    )
-  }
-
-  const rollback = (turn: Turn, own: Owned) => {
-    const before = own.possible[0]!
-    const { previous } = before
-    const after = previous === null ? before : { ...before, ...previous, previous: { revision: before.revision, text: before.text } }
-    const refused = [
-      ...(before.text === null ? ["service-not-found"] : []),
-      ...(previous === null ? ["no-previous-revision"] : []),
-    ]
-    const what = `roll ${nameOf(own)} back on ${JSON.stringify(before)}`
-    const path = `/v1/services/${own.service}/rollback?${windowOf(turn)}`
-    return carryOver(turn, own, { after, what, refused }, () =>
-      turn.ask("POST", path, { tenant: own.tenant }),
-    )
-  }
-
   const freshText = (turn: Turn, own: Owned) => `${nameOf(own)} ${turn.random.between(1, 1e9)}`
-  return { settled, deploy, swap, rollback, kill, freshText }
+  return { settled, deploy, kill, freshText }
 }
 
 const on =
@@ -239,7 +120,8 @@ const makeContend = (memory: Memory, figures: Figures): Operation => ({
 })
 
 const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operation> => {
-  const { settled, deploy, swap, rollback, kill, freshText } = makeActs(memory, figures)
+  const { settled, deploy, kill, freshText } = makeActs(memory, figures)
+  const { swap, rollback } = makeSwaps(memory, figures)
   return [
     {
       name: "deploy",
@@ -296,7 +178,7 @@ const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operati
 
 const lookFor = (memory: Memory, figures: Figures, audit: Audit): void => {
   for (const { kind, revision, artifact } of memory.acknowledged) {
-    figures.count("acknowledgements checked")
+    figures.count("acknowledgements checked: services")
     if (kind !== "killed" && audit.deployed.get(revision) !== artifact) {
       figures.lose(1, `the acknowledged ${revision} (${kind}) is not in the log`)
     }
