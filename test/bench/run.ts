@@ -9,6 +9,7 @@ import { benchFairness } from "./Fairness.ts"
 import { benchIngress } from "./Ingress.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
+import { benchRecovery } from "./Recovery.ts"
 import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
@@ -16,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>
   kernel: benchKernel,
   capabilities: benchCapabilities,
   verification: benchVerification,
+  recovery: benchRecovery,
   boxes: benchBoxes,
   fairness: benchFairness,
   bombs: benchBombs,
