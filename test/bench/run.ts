@@ -10,10 +10,12 @@ import { benchIngress } from "./Ingress.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
 import { benchRecovery } from "./Recovery.ts"
+import { benchStores } from "./Stores.ts"
 import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
   "event-store": benchEventStore,
+  store: benchStores,
   kernel: benchKernel,
   capabilities: benchCapabilities,
   verification: benchVerification,
