@@ -6,6 +6,7 @@ import { benchBoxes } from "./Boxes.ts"
 import { benchCapabilities } from "./Capabilities.ts"
 import { benchEventStore } from "./EventStore.ts"
 import { benchFairness } from "./Fairness.ts"
+import { benchIngress } from "./Ingress.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
 import { benchRecovery } from "./Recovery.ts"
@@ -22,6 +23,7 @@ const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>
   boxes: benchBoxes,
   fairness: benchFairness,
   bombs: benchBombs,
+  ingress: benchIngress,
 }
 
 const chosen = process.argv.slice(2)
