@@ -37,6 +37,7 @@ import { Deployer } from "./services/Deployer.ts"
 import { layerDeployer } from "./services/DeployerLive.ts"
 import { Ingress } from "./services/Ingress.ts"
 import { layerIngress } from "./services/IngressLive.ts"
+import { Network } from "./services/Network.ts"
 import { layerOutbound } from "./services/OutboundLive.ts"
 import { Registry } from "./services/Registry.ts"
 import { Runtime } from "./services/Runtime.ts"
@@ -62,6 +63,7 @@ export const kernelNeeds = [
   Digest,
   Compiler,
   Runtime,
+  Network,
   RootToken,
   MasterKeys,
   SecureRandom,

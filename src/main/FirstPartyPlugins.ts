@@ -6,6 +6,7 @@ import { join } from "node:path"
 
 import boxes from "../../plugins/boxes/index.ts"
 import http from "../../plugins/http/index.ts"
+import network from "../../plugins/network/index.ts"
 import sqlite from "../../plugins/sqlite/index.ts"
 import threads from "../../plugins/threads/index.ts"
 import typescript from "../../plugins/typescript/index.ts"
@@ -20,13 +21,14 @@ export interface FirstParty {
   readonly config: (config: Config) => Readonly<Record<string, unknown>>
 }
 
-/** Always there: storage, compiler, the kernel itself, gateway. In no particular order. */
+/** Always there: storage, compiler, network, the kernel itself, gateway. In no particular order. */
 export const firstParty: ReadonlyArray<FirstParty> = [
   {
     plugin: sqlite,
     config: ({ dataDir }) => ({ filename: join(dataDir, "solo.db") }),
   },
   { plugin: typescript, config: () => ({}) },
+  { plugin: network, config: ({ networkAllow }) => ({ allow: networkAllow }) },
   {
     plugin: kernelPlugin,
     config: (config) => ({

@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer"
 
 import * as Schema from "effect/Schema"
 
+import { allowanceOf } from "../../plugins/network/Addresses.ts"
 import { tokenPattern } from "./RootTokenFile.ts"
 
 /** One setting. */
@@ -95,6 +96,8 @@ export type PluginReference = typeof PluginReference.Type
 
 const noPlugins: ReadonlyArray<PluginReference> = []
 
+const noDestinations: ReadonlyArray<string> = []
+
 const hour = 3_600_000
 
 /** All settings, by their key in the file. */
@@ -125,6 +128,16 @@ export const settings = {
   tokenCleanupIntervalMs: integer("SOLO_TOKEN_CLEANUP_INTERVAL_MS", 1, 24 * hour, hour),
   maxServices: integer("SOLO_MAX_SERVICES", 1, 100_000, 2000),
   maxServicesPerTenant: integer("SOLO_MAX_SERVICES_PER_TENANT", 1, 100_000, 500),
+  networkAllow: {
+    env: "SOLO_NETWORK_ALLOW",
+    schema: Schema.Array(
+      Schema.String.check(Schema.makeFilter((text) => allowanceOf(text) !== undefined)),
+    ).check(Schema.isMaxLength(256)),
+    expected: "destinations as host:port, or addresses with a prefix such as 10.0.0.0/8",
+    fallback: noDestinations,
+    read: asList,
+    isSecret: false,
+  } satisfies Setting<ReadonlyArray<string>>,
   logLevel: choice(
     "SOLO_LOG_LEVEL",
     ["trace", "debug", "info", "warn", "error", "fatal", "none"],

@@ -229,7 +229,6 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
           "require",
           "module",
           "Buffer",
-          "fetch",
           "WebSocket",
           "global",
           "setImmediate",

@@ -18,6 +18,7 @@ import { CompileFailed, Compiler } from "../../../src/kernel/services/Compiler.t
 import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/services/Runtime.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
 import { makeDisk } from "../harness/Disk.ts"
+import { layerNoNetwork } from "../NoNetwork.ts"
 import { layerSecrets } from "../Secrets.ts"
 import { layerDigest } from "../Sha256.ts"
 
@@ -65,7 +66,14 @@ const layerRun = (
     identity: { kernelVersion: "0.0.0", pid: 1 },
   }).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(storage, layerDigest, layerSecrets, layerCompiler, layerRuntime),
+      Layer.mergeAll(
+        storage,
+        layerDigest,
+        layerSecrets,
+        layerNoNetwork,
+        layerCompiler,
+        layerRuntime,
+      ),
     ),
   )
 
