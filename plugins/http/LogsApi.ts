@@ -18,6 +18,11 @@ export const LogLine = Schema.Struct({
   time: Schema.String.annotate({ description: "ISO 8601 in UTC." }),
   level: Schema.Literals(["debug", "info", "warn", "error"]),
   message: Schema.String,
+  fields: Schema.optionalKey(
+    Schema.Record(Schema.String, Schema.Unknown).annotate({
+      description: "What the service said beside the message: the last argument of `ctx.log`.",
+    }),
+  ),
 }).annotate({ identifier: "LogLine" })
 
 const read = HttpApiEndpoint.get("read", "/v1/services/:serviceId/logs", {
@@ -55,7 +60,7 @@ const read = HttpApiEndpoint.get("read", "/v1/services/:serviceId/logs", {
   .annotate(OpenApi.Summary, "Read a service's log")
   .annotate(
     OpenApi.Description,
-    "What the service printed, oldest first, as far back as the kernel keeps it. With `Accept: text/event-stream` the lines kept and then new ones as they come, as server-sent events named `log`; `Last-Event-ID` resumes. A stream ends when its token is revoked or expires.",
+    "What the service printed, oldest first, as far back as the kernel keeps it: also before restarts of the service and of the kernel, and after it was killed. With `Accept: text/event-stream` the lines kept and then new ones as they come, as server-sent events named `log`; `Last-Event-ID` resumes. A stream ends when its token is revoked or expires.",
   )
 
 /** The group `logs`. */

@@ -32,7 +32,7 @@ const milliseconds = (fallback: number) =>
   )
 
 /** The plugin's section of the configuration. */
-export const NetworkSettings = Schema.Struct({
+const NetworkSettings = Schema.Struct({
   /** What services may reach beside the internet: `host:port`, or addresses as `10.0.0.0/8`. */
   allow: Schema.Array(
     Schema.String.check(
@@ -126,10 +126,6 @@ export const makeNetwork = (
     })
   })
 
-/** The driver, with the machine's resolver. */
-export const layer = (settings: typeof NetworkSettings.Type) =>
-  Layer.effect(Network, makeNetwork(settings)).pipe(Layer.provide(layerResolver))
-
 /** The plugin `network`. */
 export default definePlugin({
   name: "network",
@@ -138,5 +134,6 @@ export default definePlugin({
   needs: [],
   provides: [Network],
   config: NetworkSettings,
-  layer,
+  layer: (settings) =>
+    Layer.effect(Network, makeNetwork(settings)).pipe(Layer.provide(layerResolver)),
 })

@@ -22,6 +22,8 @@ export const Inbound = {
   stop: 7,
   /** id of the question; a byte, 1 for the secret and 0 for why there is none; text. */
   secretAnswer: 8,
+  /** id of the question; bytes: what the store answers. @see StoreWire */
+  storeAnswer: 9,
   /** id of the errand; number: how much more of its body may be sent. */
   errandCredit: 11,
   /** id of the errand; text: JSON `[status, headers, hasBody]` of the response. */
@@ -53,6 +55,12 @@ export const Outbound = {
   stopped: 40,
   /** id of the question, none that waits for its answer; text: the name of a secret. */
   secretWanted: 41,
+  /** id of the question, none that waits for its answer; bytes: what to read. @see StoreWire */
+  storeRead: 42,
+  /** The same, with a batch. */
+  storeWrite: 43,
+  /** id: level as in `log`; text: a JSON object, a line break, the message. */
+  logFields: 55,
   /** id of a new errand; text: JSON `[service or null, method, url, headers, length]`. */
   errandHead: 45,
   /** id of the errand; bytes of the request's body. */
@@ -79,10 +87,16 @@ export const maxPendingRequests = 256
 /** Headers of one message, and their names and values together in UTF-16 code units. */
 export const maxHeaders = 256
 export const maxHeaderLength = 64 * 1024
+/** What the name and the value of a header may be: what every client takes. */
+export const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
+// oxlint-disable-next-line no-control-regex -- the control characters are what is refused
+export const headerValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 /** What a service's failure may say, in UTF-16 code units. */
 export const maxMessageLength = 4096
 /** One line of a service's log, in UTF-16 code units. */
 export const maxLogLength = 8192
+/** What a line says beside its message: JSON, in UTF-16 code units. */
+export const maxFieldsLength = 4096
 /** Lines a service may log in a burst, and per second after that. */
 export const logBurst = 512
 export const logsPerSecond = 128
@@ -90,6 +104,13 @@ export const logsPerSecond = 128
 export const maxPendingSecrets = 64
 /** The name of a secret a service asks for, in UTF-16 code units. */
 export const maxSecretName = 128
+/** Questions to its store one service may have under way, and their bodies together, in bytes. */
+export const maxPendingStore = 64
+export const maxPendingStoreBytes = 512 * 1024
+/** A key of the store, or the prefix or cursor of a list, in UTF-16 code units: more never fit. */
+export const maxStoreKey = 512
+/** Questions to its store that may wait behind those inside the realm. */
+export const maxQueuedStore = 4096
 /** Errands (requests out of a service) that one service may have under way at once. */
 export const maxPendingErrands = 64
 /** The URL of an errand, in UTF-16 code units. */

@@ -4,11 +4,15 @@
  */
 import type { OutgoingRequest, OutgoingResponse, ServiceRequest, ServiceResponse } from "solo"
 
-import { maxBodyBytes, maxErrandUrl, maxHeaderLength, maxHeaders, maxServiceId } from "./Frame.ts"
-
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
-// oxlint-disable-next-line no-control-regex -- the control characters are what is refused
-const headerValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+import {
+  headerName,
+  headerValue,
+  maxBodyBytes,
+  maxErrandUrl,
+  maxHeaderLength,
+  maxHeaders,
+  maxServiceId,
+} from "./Frame.ts"
 
 /** The text of a request's head, or `undefined` where it is too large for a frame. */
 export const requestHead = (request: ServiceRequest): Uint8Array | undefined => {
@@ -38,7 +42,7 @@ const headersOf = (headers: unknown): Headers | undefined => {
     if (!Array.isArray(pair) || pair.length !== 2) return undefined
     const [name, value] = pair as ReadonlyArray<unknown>
     if (typeof name !== "string" || typeof value !== "string") return undefined
-    if (!token.test(name) || !headerValue.test(value)) return undefined
+    if (!headerName.test(name) || !headerValue.test(value)) return undefined
     length += name.length + value.length
     pairs.push([name, value])
   }
@@ -70,7 +74,7 @@ export const errandHead = (body: Uint8Array): ErrandHead | undefined => {
   if (!Array.isArray(head) || head.length !== 5) return undefined
   const [to, method, url, given, length] = head as ReadonlyArray<unknown>
   if (to !== null && (typeof to !== "string" || to.length > maxServiceId)) return undefined
-  if (typeof method !== "string" || !token.test(method) || refusedMethod.test(method))
+  if (typeof method !== "string" || !headerName.test(method) || refusedMethod.test(method))
     return undefined
   if (typeof url !== "string" || url.length > maxErrandUrl) return undefined
   const headers = headersOf(given)

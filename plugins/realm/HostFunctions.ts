@@ -2,6 +2,8 @@
  * The five functions a realm gets from outside, and the bounds they keep. They take and return
  * primitives, have no prototype, and never throw: a realm learns nothing of this one from them.
  */
+import { randomFillSync } from "node:crypto"
+
 import {
   Outbound,
   chunkCost,
@@ -11,6 +13,7 @@ import {
   logsPerSecond,
   maxBodyBytes,
   maxChunkBytes,
+  maxFieldsLength,
   maxLogLength,
   maxMessageLength,
   maxPendingErrands,
@@ -20,6 +23,7 @@ import {
 
 const textLimits = new Map<number, number>([
   [Outbound.log, maxLogLength],
+  [Outbound.logFields, maxFieldsLength + 1 + maxLogLength],
   [Outbound.failed, maxMessageLength],
   [Outbound.responseBroken, maxMessageLength],
   [Outbound.secretWanted, maxSecretName],
@@ -75,7 +79,8 @@ export class HostFunctions {
   // Taken now: later these names are gone from the global object.
   readonly #Buffer = globalThis.Buffer
   readonly #performance = globalThis.performance
-  readonly #fill = globalThis.crypto.getRandomValues.bind(globalThis.crypto)
+  // Node's own: what the web's `crypto` loads costs a box a tenth of its start.
+  readonly #fill = randomFillSync
   readonly #mayLog = logBudget(globalThis.performance)
   readonly #begun = globalThis.performance.now()
   #wiring: Wiring | undefined
@@ -149,11 +154,13 @@ export class HostFunctions {
       return 0
     }
     if (isErrand(type)) return this.#sendErrand(type, id, text)
-    if (type === Outbound.log) {
+    if (type === Outbound.log || type === Outbound.logFields) {
       const missed = this.#mayLog()
       if (missed === undefined) return 0
       if (missed > 0)
-        this.#send(encode(type, 2, Buffer.from(`${missed} lines were dropped: too many at once`)))
+        this.#send(
+          encode(Outbound.log, 2, Buffer.from(`${missed} lines were dropped: too many at once`)),
+        )
     }
     const body = Buffer.from(text.slice(0, textLimits.get(type) ?? text.length))
     if (type === Outbound.responseChunk && !this.#spend(type, id, body.length)) return body.length
@@ -167,11 +174,15 @@ export class HostFunctions {
     return body.length
   }
 
-  #sendBytes(type: number, id: number, length: number): void {
-    if (type !== Outbound.responseChunk && type !== Outbound.errandChunk) return
-    if (!(length > 0 && length <= maxChunkBytes)) return
+  #sendBytes(type: number, id: number, length: number): boolean {
+    const isQuestion = type === Outbound.storeRead || type === Outbound.storeWrite
+    const isPiece = type === Outbound.responseChunk || type === Outbound.errandChunk
+    if (!isPiece && !isQuestion) return false
+    if (!(length > 0 && length <= (isQuestion ? maxBodyBytes : maxChunkBytes))) return false
     const bytes = this.#wiring?.outbound.subarray(0, length)
-    if (bytes !== undefined && this.#spend(type, id, length)) this.#send(encode(type, id, bytes))
+    if (bytes === undefined || !(isQuestion || this.#spend(type, id, length))) return false
+    this.#send(encode(type, id, bytes))
+    return true
   }
 
   #wake(delayMs: number): void {
@@ -191,9 +202,10 @@ export class HostFunctions {
         ),
       ),
       bare((type, id, length) =>
-        guard(undefined, () => {
-          if (number(type) && number(id) && number(length)) this.#sendBytes(type, id, length)
-        }),
+        guard(
+          false,
+          () => number(type) && number(id) && number(length) && this.#sendBytes(type, id, length),
+        ),
       ),
       bare((delayMs) =>
         guard(undefined, () => {
@@ -203,7 +215,7 @@ export class HostFunctions {
       bare(() => guard(0, () => this.#performance.now() - this.#begun)),
       bare((length) =>
         guard(undefined, () => {
-          if (number(length)) this.#fill(this.#wiring!.outbound.subarray(0, length) as never)
+          if (number(length)) this.#fill(this.#wiring!.outbound, 0, length)
         }),
       ),
     ]

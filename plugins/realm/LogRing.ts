@@ -26,10 +26,16 @@ export class LogRing {
   }
 
   /** Adds a line. */
-  add(level: ServiceLogLevel, message: string): void {
+  add(level: ServiceLogLevel, message: string, fields?: ServiceLogLine["fields"]): void {
     if (this.#ended) return
     const time = new Date(this.#now()).toISOString()
-    const line: ServiceLogLine = { time, level, message: message.slice(0, maxLine) }
+    const text = message.slice(0, maxLine)
+    const line: ServiceLogLine = {
+      time,
+      level,
+      message: text,
+      ...(fields === undefined ? {} : { fields }),
+    }
     this.#ring.push(line)
     if (this.#ring.length > ringSize) this.#ring.shift()
     for (const follower of this.#followers) Queue.offerUnsafe(follower, line)

@@ -121,7 +121,11 @@ export const prepare = (
     } else if (type === Inbound.secretAnswer) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8", 1)
       value = body[0] ?? 0
-    } else if (type === Inbound.requestChunk || type === Inbound.errandChunk) {
+    } else if (
+      type === Inbound.requestChunk ||
+      type === Inbound.storeAnswer ||
+      type === Inbound.errandChunk
+    ) {
       inbound.set(body)
       value = body.length
     } else if (type === Inbound.errandHead || type === Inbound.errandFailed) {

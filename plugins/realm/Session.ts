@@ -23,6 +23,7 @@ import {
 
 import { Call } from "./Call.ts"
 import { FetchDesk } from "./FetchDesk.ts"
+import { lineOf } from "./Fields.ts"
 import {
   type Frame,
   Inbound,
@@ -36,6 +37,7 @@ import {
 import { requestHead } from "./Head.ts"
 import { LogRing } from "./LogRing.ts"
 import { SecretDesk } from "./SecretDesk.ts"
+import { StoreDesk } from "./StoreDesk.ts"
 
 const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"]
 
@@ -61,6 +63,7 @@ export class Session {
   readonly logs: LogRing
   readonly #carrier: Carrier
   readonly #secrets: SecretDesk
+  readonly #store: StoreDesk
   readonly #errands: FetchDesk
   readonly #calls = new Map<number, Call>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
@@ -72,11 +75,13 @@ export class Session {
   private constructor(
     carrier: Carrier,
     secrets: SecretDesk,
+    store: StoreDesk,
     errands: FetchDesk,
     now: () => number,
   ) {
     this.#carrier = carrier
     this.#secrets = secrets
+    this.#store = store
     this.#errands = errands
     this.logs = new LogRing(now)
   }
@@ -84,13 +89,14 @@ export class Session {
   /** What the instance asked of the kernel and is under way ends with the scope. */
   static make(
     carrier: Carrier,
-    { readSecret, fetch }: Pick<Program, "readSecret" | "fetch">,
+    { fetch, readSecret, store: own }: Pick<Program, "fetch" | "readSecret" | "store">,
   ): Effect.Effect<Session, never, Scope.Scope> {
     return Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
+      const store = yield* StoreDesk.make(carrier.send, own)
       const errands = yield* FetchDesk.make(carrier.send, fetch)
-      return new Session(carrier, secrets, errands, () => clock.currentTimeMillisUnsafe())
+      return new Session(carrier, secrets, store, errands, () => clock.currentTimeMillisUnsafe())
     })
   }
 
@@ -131,11 +137,19 @@ export class Session {
       case Outbound.log:
         this.logs.add(levels[frame.id] ?? "info", new TextDecoder().decode(frame.body))
         return true
+      case Outbound.logFields: {
+        const { fields, message } = lineOf(new TextDecoder().decode(frame.body))
+        this.logs.add(levels[frame.id] ?? "info", message, fields)
+        return true
+      }
       case Outbound.stopped:
         if (this.#phase === "stopping") Deferred.doneUnsafe(this.#stopped, Effect.void)
         return true
       case Outbound.secretWanted:
         return this.#secrets.accept(frame)
+      case Outbound.storeRead:
+      case Outbound.storeWrite:
+        return this.#store.accept(frame)
       default:
         return FetchDesk.takes(frame) ? this.#errands.accept(frame) : this.#acceptOfCall(frame)
     }
@@ -192,7 +206,10 @@ export class Session {
   request(request: ServiceRequest): Effect.Effect<ServiceResponse, RequestError, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       if (this.#phase !== "running")
-        return yield* new NotRunning({ message: `the instance is ${this.#phase}` })
+        return yield* new NotRunning({
+          message: `the instance is ${this.#phase}`,
+          undelivered: true,
+        })
       if (this.#calls.size >= maxPendingRequests)
         return yield* new Overloaded({
           message: `the service answers ${maxPendingRequests} requests at once and takes no more`,
@@ -210,9 +227,7 @@ export class Session {
         () => Effect.sync(() => this.#abort(id)),
       )
       if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))
-      return yield* Effect.onInterrupt(Deferred.await(call.head), () =>
-        Effect.sync(() => this.#abort(id)),
-      )
+      return yield* Effect.onInterrupt(call.response, () => Effect.sync(() => this.#abort(id)))
     })
   }
 

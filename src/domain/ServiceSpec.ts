@@ -16,6 +16,8 @@ export const maxSourceBytes = 1024 * 1024
 export const ServiceLimits = Schema.Struct({
   /** JavaScript heap, in MiB. */
   heapMb: bounded(8, 4096, 64),
+  /** Share of one processor, averaged over some seconds; beyond it the service is ended. */
+  cpuPercent: bounded(1, 10_000, 200),
   /** How long module evaluation and `start` may take together. */
   startupTimeoutMs: bounded(10, 300_000, 5000),
   /** How long `stop` may take before the service is killed. */
@@ -53,6 +55,11 @@ const VariableName = Schema.String.check(
   }),
 )
 
+const HealthPath = Schema.String.check(
+  Schema.isPattern(/^\/[!"$-~]{0,1023}$/, {
+    expected: "a path, and a query if need be: / and at most 1023 visible ASCII characters but #",
+  }),
+)
 const isServiceId = Schema.is(ServiceId)
 
 /** Everything about a service but its name and source. */
@@ -71,6 +78,8 @@ const terms = {
   services: names(128),
   /** Destinations, `host:port`, that the service may reach. Old logs hold other texts too. */
   network: names(128),
+  /** Path that a new revision must answer with 2xx before a hot swap hands it requests. */
+  healthPath: Schema.NullOr(HealthPath).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
 }
 
 /** What `POST /v1/services` accepts. */

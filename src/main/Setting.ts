@@ -114,6 +114,10 @@ export const settings = {
     ...text("SOLO_RUNTIME", "the name of a runtime driver", /^[a-z0-9-]{1,64}$/, ""),
     fallback: undefined as string | undefined,
   },
+  pluginStartTimeoutMs: {
+    ...integer("SOLO_PLUGIN_START_TIMEOUT_MS", 1, 24 * hour, 0),
+    fallback: undefined as number | undefined,
+  },
   recoveryTimeoutMs: integer("SOLO_RECOVERY_TIMEOUT_MS", 1, 24 * hour, 120_000),
   recoveryConcurrency: integer("SOLO_RECOVERY_CONCURRENCY", 1, 1024, 8),
   autoFix: {
@@ -138,6 +142,9 @@ export const settings = {
     read: asList,
     isSecret: false,
   } satisfies Setting<ReadonlyArray<string>>,
+  storeMaxKeys: integer("SOLO_STORE_MAX_KEYS", 1, 1_000_000_000, 100_000),
+  storeMaxBytes: integer("SOLO_STORE_MAX_BYTES", 1024, 2 ** 40, 64 * 1024 * 1024),
+  storeMaxTenantBytes: integer("SOLO_STORE_MAX_TENANT_BYTES", 1024, 2 ** 40, 1024 * 1024 * 1024),
   logLevel: choice(
     "SOLO_LOG_LEVEL",
     ["trace", "debug", "info", "warn", "error", "fatal", "none"],

@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: all benchmarks, or those whose names are given.
  */
+import { benchBombs } from "./Bombs.ts"
 import { benchBoxes } from "./Boxes.ts"
 import { benchCapabilities } from "./Capabilities.ts"
 import { benchEventStore } from "./EventStore.ts"
@@ -16,6 +17,7 @@ const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>
   verification: benchVerification,
   boxes: benchBoxes,
   fairness: benchFairness,
+  bombs: benchBombs,
 }
 
 const chosen = process.argv.slice(2)

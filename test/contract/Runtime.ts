@@ -13,8 +13,10 @@ import { Runtime } from "solo"
 
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
 import { fetchContract } from "./RuntimeFetch.ts"
+import { fetchWebContract } from "./RuntimeFetchWeb.ts"
 import { requestContract } from "./RuntimeRequests.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
+import { storeContract } from "./RuntimeStore.ts"
 
 const hello = fetching("return new Response('hello')")
 
@@ -87,7 +89,9 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
 
   requestContract(name, layer)
   secretsContract(name, layer)
+  storeContract(name, layer)
   fetchContract(name, layer)
+  fetchWebContract(name, layer)
 
   describe(`${name}: the end`, () => {
     test("stop lets requests end, then aborts ctx.signal and runs stop", () =>
@@ -197,15 +201,58 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
       Effect.gen(function* () {
         const instance = yield* startService(
           `export default { fetch() {}, start({ log }) {
-            log.debug("a"); log.info("b", { c: [1, "2"] }); log.warn("d"); log.error(new Error("e").message); console.log("f %s", 1); console.error("g") } }`,
+            log.debug("a"); log.info("b", 1, { c: [1, "2"], d: { e: null } }); console.info("b", { c: [1, "2"] }); log.warn("d"); log.error(new Error("e").message); console.log("f %s", 1); console.error("g") } }`,
         )
         yield* instance.stop
         const lines = yield* Stream.runCollect(instance.logs)
         assert.deepStrictEqual(
-          lines.map(({ level, message }) => `${level} ${message}`),
-          ["debug a", 'info b {c: [1, "2"]}', "warn d", "error e", "info f %s 1", "error g"],
+          lines.map(({ fields, level, message }) =>
+            [level, message, ...(fields === undefined ? [] : [JSON.stringify(fields)])].join(" "),
+          ),
+          [
+            "debug a",
+            'info b 1 {"c":[1,"2"],"d":{"e":null}}',
+            'info b {c: [1, "2"]}',
+            "warn d",
+            "error e",
+            "info f %s 1",
+            "error g",
+          ],
         )
         assert.match(lines[0]!.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+      }))
+
+    test("fields are plain JSON within bounds; everything else stays in the text", () =>
+      Effect.gen(function* () {
+        const instance = yield* startService(
+          `export default { fetch() {}, start({ log }) {
+            const loop = {}; loop.loop = loop
+            let deep = {}; for (let n = 0; n < 50; n++) deep = { deep }
+            for (const value of [{}, { a: "\\n\\u001b[31m\\ud800" }, Object.create(null), [1], loop, { n: 1n },
+              { toJSON() { throw new Error("no") } }, { toJSON: () => "text" }, { big: "x".repeat(5000) },
+              new Map(), new Proxy({}, { getPrototypeOf() { throw 1 } }), deep, JSON.parse('{"__proto__":{"x":1}}')])
+              log.info("m\\n", value)
+            log.info({ alone: 1 })
+            JSON.stringify = () => "[]"; Object.getPrototypeOf = null
+            log.info("m", { still: 1 }) } }`,
+        )
+        yield* instance.stop
+        const lines = yield* Stream.runCollect(instance.logs)
+        const text = (fields: unknown) => JSON.stringify(fields)
+        assert.deepStrictEqual(
+          lines.flatMap(({ fields, message }) =>
+            fields === undefined ? [] : [message + text(fields)],
+          ),
+          [
+            "m\n{}",
+            'm\n{"a":"\\n\\u001b[31m\\ud800"}',
+            "m\n{}",
+            'm\n{"__proto__":{"x":1}}',
+            'm{"still":1}',
+          ],
+        )
+        assert.strictEqual(lines.length, 15)
+        assert.isTrue(lines.every(({ message }) => message.length <= 8192))
       }))
 
     test("a flood of lines is bounded, and the service goes on", () =>

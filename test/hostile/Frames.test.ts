@@ -79,6 +79,10 @@ const forgeries: Readonly<Record<string, string>> = {
   "the name of a secret of 128 KiB": "ready(); send(41, 1, 'x'.repeat(128 * 1024))",
   "log lines without end":
     "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(39, 1, 'x'))); for (;;) write(many)",
+  "log lines with fields without end":
+    "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(55, 1, '{}\\nx'))); for (;;) write(many)",
+  "log lines whose fields are none":
+    "ready(); for (const text of ['', '\\n', 'x', '[]\\nx', 'null\\n', '{\\n', '{\"a\":'.repeat(900) + '1' + '}'.repeat(900) + '\\nx', '['.repeat(60000) + '\\n']) send(55, 9, text); process.exit(1)",
   "log lines of bad levels":
     "ready(); for (const level of [4, 255, 2 ** 32 - 1]) send(39, level, Buffer.from([0xff, 0, 0x1b])); process.exit(1)",
   "to be ready for ever":
@@ -103,7 +107,7 @@ const startForger = Effect.fnUntraced(function* (script: string) {
           new Box(enclosure.command(flags, 0), { heapMb: 64, memoryMb: 160 }, { booted: () => {} }),
       ),
     booted: () => Effect.void,
-    watch: yield* makeWatch(1000),
+    watch: yield* makeWatch({ stallMs: 1000, cpuWindowMs: 10_000 }),
     responseMb: 16,
   }
   return yield* startInBox(surroundings, programOf("none"))

@@ -1,7 +1,7 @@
 /**
- * `console` and the text that values get in it: bounded in depth, width and length.
+ * `console` and `ctx.log`, and the text that values get in them: bounded in depth, width and length.
  */
-import { Outbound, maxLogLength } from "../Frame.ts"
+import { Outbound, maxFieldsLength, maxLogLength } from "../Frame.ts"
 import { send } from "./Host.ts"
 
 const maxDepth = 4
@@ -48,11 +48,50 @@ const format = (values: ReadonlyArray<unknown>): string => {
 }
 
 /** A log function of one level, 0 (debug) to 3 (error). */
-export const logger =
+const logger =
   (level: number) =>
   (...values: Array<unknown>): void => {
     send(Outbound.log, level, format(values))
   }
+
+// Taken before the service can replace them.
+const { stringify } = JSON
+const { getPrototypeOf } = Object
+
+/** The JSON of a plain object that is small enough; where it is none, `undefined`. Never throws. */
+const fieldsOf = (value: unknown): string | undefined => {
+  try {
+    if (typeof value !== "object" || value === null) return undefined
+    const prototype: unknown = getPrototypeOf(value)
+    if (prototype !== null && prototype !== Object.prototype) return undefined
+    const text: unknown = stringify(value)
+    return typeof text === "string" && text[0] === "{" && text.length <= maxFieldsLength
+      ? text
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * One function of `ctx.log`: as {@link logger}, but a plain object behind a message becomes the
+ * fields of the line. One that is too large, or has no JSON, becomes part of the text.
+ */
+const structured =
+  (level: number) =>
+  (...values: Array<unknown>): void => {
+    const fields = values.length > 1 ? fieldsOf(values[values.length - 1]) : undefined
+    if (fields === undefined) send(Outbound.log, level, format(values))
+    else send(Outbound.logFields, level, `${fields}\n${format(values.slice(0, -1))}`)
+  }
+
+/** What a service gets as `ctx.log`. */
+export const log = Object.freeze({
+  debug: structured(0),
+  info: structured(1),
+  warn: structured(2),
+  error: structured(3),
+})
 
 /** The realm's `console`. */
 export const console = {

@@ -14,6 +14,7 @@ import { Request, type Response, arrived, isRedirect, requestHead } from "./Mess
 
 // Taken before the service can replace them.
 const { TypeError, URL } = globalThis
+const { stringify } = JSON
 
 const encoder = new TextEncoder()
 
@@ -22,11 +23,18 @@ const sourceOf = (request: Request): Uint8Array | ReadableStream | null => {
   return typeof source === "string" ? encoder.encode(source) : source
 }
 
+const absolute = (input: unknown): string => {
+  const text = String(input)
+  if (!URL.canParse(text)) throw new TypeError(`an absolute URL is needed, not ${stringify(text)}`)
+  return text
+}
+
 /** The request that the arguments of a fetch describe; one that is there already is not copied. */
-const requestOf = (input: unknown, init: unknown): Request =>
-  input instanceof Request && init === undefined
-    ? input
-    : new Request(input as Request, (init ?? {}) as ConstructorParameters<typeof Request>[1])
+const requestOf = (input: unknown, init: unknown): Request => {
+  if (input instanceof Request && init === undefined) return input
+  const terms = (init ?? {}) as ConstructorParameters<typeof Request>[1]
+  return new Request(input instanceof Request ? input : absolute(input), terms)
+}
 
 /** The URL without its fragment, where a request may be made to it. */
 const addressOf = (text: string): string => {
@@ -74,12 +82,12 @@ const redirected = (hop: Hop, status: number, location: string): Hop => {
     status === 303 ? method !== "GET" && method !== "HEAD" : status < 303 && method === "POST"
   if (!becomesGet && source !== null && !(source instanceof Uint8Array))
     throw new TypeError("a redirect asks for the body again, and a stream is sent only once")
-  const dropped = [...(becomesGet ? ofBody : []), ...(isOther ? ofOrigin : [])]
+  const dropped = new Set([...(becomesGet ? ofBody : []), ...(isOther ? ofOrigin : [])])
   return {
     url,
     method: becomesGet ? "GET" : method,
     source: becomesGet ? null : source,
-    headers: headers.filter(([name]) => !dropped.includes(name)),
+    headers: headers.filter(([name]) => !dropped.has(name)),
   }
 }
 

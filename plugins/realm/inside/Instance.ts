@@ -3,7 +3,7 @@
  * builds the `ctx` they get.
  */
 import { Inbound, Outbound } from "../Frame.ts"
-import { logger } from "./Console.ts"
+import { log } from "./Console.ts"
 import { isErrand, receiveErrand } from "./Errand.ts"
 import { AbortController } from "./Events.ts"
 import { Exchange } from "./Exchange.ts"
@@ -12,6 +12,7 @@ import { services } from "./Fetch.ts"
 import { send, takeInbound } from "./Host.ts"
 import { type Request, received } from "./Messages.ts"
 import { answerSecret, refuseSecrets, secrets } from "./Secrets.ts"
+import { answerStore, store } from "./Store.ts"
 
 interface Service {
   readonly fetch: (request: Request, ctx: unknown) => unknown
@@ -68,13 +69,9 @@ export const start = async (
       serviceId,
       revision,
       env: Object.freeze(env),
-      log: Object.freeze({
-        debug: logger(0),
-        info: logger(1),
-        warn: logger(2),
-        error: logger(3),
-      }),
+      log,
       secrets,
+      store,
       services,
       signal: stopping.signal,
     })
@@ -134,6 +131,7 @@ export const receive = (type: number, id: number, text: string, value: number): 
   if (type === Inbound.requestHead) void answer(id, text)
   else if (type === Inbound.stop) void stop()
   else if (type === Inbound.secretAnswer) answerSecret(id, value === 1, text)
+  else if (type === Inbound.storeAnswer) answerStore(id, takeInbound(value))
   else if (isErrand(type)) receiveErrand(type, id, text, value)
   else {
     const exchange = exchanges.get(id)

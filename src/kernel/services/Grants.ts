@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 
+import { serviceStoreOf } from "../store/ServiceStore.ts"
 import { type RetrieveError, type SecretAccessDenied, Vault } from "../vault/Vault.ts"
 import { Outbound } from "./Outbound.ts"
 import type { ChildSpec } from "./Registry.ts"
@@ -32,6 +33,7 @@ export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: st
       Effect.mapError(vault.read(name, secrets, secret), (error) => ({
         message: refusalOf(secret, error),
       })),
+    store: yield* serviceStoreOf(name),
     fetch: outbound.open(child),
   }
   return program

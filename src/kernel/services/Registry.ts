@@ -32,6 +32,8 @@ export interface Child extends ChildSpec {
   lastError: string | null
   /** What `instance` lives in. */
   scope: Scope.Closeable | undefined
+  /** The fiber that takes over what `instance` logs. */
+  logging: Fiber.Fiber<void> | undefined
   /** The fiber that restarts it. */
   watcher: Fiber.Fiber<void> | undefined
 }
@@ -45,6 +47,7 @@ export const makeChild = (spec: ChildSpec): Child => ({
   restarts: 0,
   lastError: null,
   scope: undefined,
+  logging: undefined,
   watcher: undefined,
 })
 

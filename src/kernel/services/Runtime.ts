@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { ServiceName } from "../../domain/Identifier.ts"
+import type { Batch, Entry, StorePage, StoreQuery } from "../../domain/KeyValue.ts"
 import type { ServiceLimits } from "../../domain/ServiceSpec.ts"
 
 /** The service's `start` (or the evaluation of its module) failed; nothing is left running. */
@@ -30,6 +31,8 @@ export class ServiceThrew extends Schema.TaggedError<ServiceThrew>()("ServiceThr
 /** No instance is there to answer. */
 export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
   message: Schema.String,
+  /** `true` only where it is certain that nothing of the request has reached the service. */
+  undelivered: Schema.optionalKey(Schema.Boolean),
 }) {}
 
 /** The instance answers as many requests as it may at once. */
@@ -115,6 +118,8 @@ export interface ServiceLogLine {
   readonly time: string
   readonly level: ServiceLogLevel
   readonly message: string
+  /** What the service said beside the message: a JSON object of at most 4 KiB. */
+  readonly fields?: Readonly<Record<string, unknown>>
 }
 
 /** What an instance uses. Real figures, cheap to ask for. */
@@ -122,6 +127,30 @@ export interface InstanceStats {
   readonly memoryBytes: number
   readonly cpuMs: number
   readonly inFlight: number
+}
+
+/** Why a service's store did not do what it was asked: nothing was changed. */
+export interface StoreRefusal {
+  /** For the service's program; the names are part of the interface to services. */
+  readonly code:
+    | "invalid"
+    | "conflict"
+    | "quota-exceeded"
+    | "overloaded"
+    | "damaged"
+    | "disk-full"
+    | "unavailable"
+  /** For the service's author. */
+  readonly message: string
+  /** With the code `conflict`: the key whose condition does not hold, and the version there is. */
+  readonly conflict?: { readonly key: string; readonly version: number | null }
+}
+
+/** The store of one service. @see KeyValueStore */
+export interface ServiceStore {
+  readonly get: (key: string) => Effect.Effect<Entry | undefined, StoreRefusal>
+  readonly list: (query: StoreQuery) => Effect.Effect<StorePage, StoreRefusal>
+  readonly write: (batch: Batch) => Effect.Effect<number, StoreRefusal>
 }
 
 /** Everything a driver needs to start a service. */
@@ -139,6 +168,11 @@ export interface Program {
   readonly readSecret: (
     name: string,
   ) => Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>
+  /**
+   * The service's own store, and no other's, until its `stop` has returned. A driver bounds how
+   * much of it an instance uses at once, and ends that when the instance has ended.
+   */
+  readonly store: ServiceStore
   /**
    * Carries a request that the service makes, wherever it wants it to go. Succeeds when the
    * response begins; its body is valid while the scope is open, and closing that gives up what

@@ -24,6 +24,7 @@ import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { Ingress } from "../../../src/kernel/services/Ingress.ts"
+import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { ServiceLogs } from "../../../src/kernel/services/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
@@ -70,7 +71,9 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
   }).pipe(
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
-    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork)),
+    Layer.provide(
+      Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork, LogStore.layerMemory),
+    ),
     Layer.provideMerge(Logger.layer([])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(
@@ -151,6 +154,22 @@ export const deploy = (
   script: Script = {},
   terms: Record<string, unknown> = {},
 ) => kernel.deployer.deploy(callerOf(name.tenantId), specOf(name.serviceId, script, terms))
+
+/** Swaps a service for one with another script. */
+export const swap = (
+  kernel: Kernel,
+  name: ServiceName,
+  script: Script,
+  rollbackWindowMs = 0,
+  terms: Record<string, unknown> = {},
+) =>
+  kernel.deployer.swap(callerOf(name.tenantId), specOf(name.serviceId, script, terms), {
+    rollbackWindowMs,
+  })
+
+/** Swaps a service back. */
+export const rollback = (kernel: Kernel, name: ServiceName, rollbackWindowMs = 0) =>
+  kernel.deployer.rollback(callerOf(name.tenantId), name.serviceId, { rollbackWindowMs })
 
 /** Kills a service. */
 export const kill = (kernel: Kernel, name: ServiceName, force = false) =>

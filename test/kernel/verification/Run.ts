@@ -15,6 +15,7 @@ import { ServiceSpec } from "../../../src/domain/ServiceSpec.ts"
 import { layerKernel } from "../../../src/kernel/Kernel.ts"
 import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
 import { CompileFailed, Compiler } from "../../../src/kernel/services/Compiler.ts"
+import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/services/Runtime.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
 import { makeDisk } from "../harness/Disk.ts"
@@ -73,6 +74,7 @@ const layerRun = (
         layerNoNetwork,
         layerCompiler,
         layerRuntime,
+        LogStore.layerMemory,
       ),
     ),
   )

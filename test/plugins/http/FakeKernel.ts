@@ -26,7 +26,11 @@ import {
   Ingress,
   type IngressError,
   KernelStopping,
+  KeyValueStore,
   LogOverloaded,
+  NoPreviousRevision,
+  type LogFilter,
+  passes,
   type Phase,
   Readiness,
   type RecoveryReport,
@@ -47,6 +51,10 @@ import {
   StartFailed,
   StartTimedOut,
   StorageError,
+  type SwapError,
+  SwapFailed,
+  SwapInProgress,
+  SwapRolledBack,
   type TenantId,
   TooManyServices,
   Vault,
@@ -55,6 +63,7 @@ import {
 } from "solo"
 
 import { layerCapabilityManager } from "../../../src/kernel/capability/CapabilityManagerIndexed.ts"
+import { layerStores } from "../../kernel/Stores.ts"
 import { layerTokens, layerVaults, newFile } from "../../kernel/Workbench.ts"
 
 export const rootToken = "root-token-for-tests-0123456789abcdef"
@@ -77,7 +86,7 @@ const makeClock = () => {
   return { clock, advance: (ms: number) => void (aheadMs += ms) }
 }
 
-/** The real capability manager and vault, on a database of their own. */
+/** The real capability manager, vault and stores, on a database of their own. */
 const realAuthority = (layerRootToken: Layer.Layer<RootToken>, clock: Clock.Clock) =>
   Layer.mergeAll(
     Layer.effect(CapabilityManager, CapabilityManager).pipe(
@@ -88,6 +97,7 @@ const realAuthority = (layerRootToken: Layer.Layer<RootToken>, clock: Clock.Cloc
       Layer.provide(SecureRandom.layerWebCrypto),
     ),
     Layer.effect(Vault, Vault).pipe(Layer.provide(layerVaults(newFile()))),
+    Layer.effect(KeyValueStore, KeyValueStore).pipe(Layer.provide(layerStores())),
   )
 
 /** What `deploy` fails with when the source is the key. */
@@ -104,6 +114,14 @@ export const deployFailures: Record<string, () => DeployError> = {
   io: () => new StorageError({ fault: "io", operation: "append", cause: "EIO /secret/path" }),
   overloaded: () => new LogOverloaded({ waiting: 1024 }),
   event: () => new EventTooLarge({ type: "service_deployed", bytes: 2, maximum: 1 }),
+}
+
+/** Failures that a swap has beside those of a deployment, by the source that causes them. */
+const swapFailures: Record<string, () => SwapError> = {
+  ...deployFailures,
+  busy: () => new SwapInProgress({ serviceId: "x" }),
+  unhealthy: () => new SwapFailed({ reason: "its health path /up answered 500" }),
+  back: () => new SwapRolledBack({ from: 1, to: 2, reason: "it crashed: boom" }),
 }
 
 type Serve = (
@@ -219,6 +237,22 @@ export const makeFakeKernel = () => {
       )
       return { service: view, created: true }
     }),
+    swap: Effect.fnUntraced(function* ({ tenantId }, spec, options = {}) {
+      const { view } = yield* find(tenantId, spec.serviceId)
+      const failure = swapFailures[spec.source]
+      if (failure !== undefined) return yield* failure()
+      const next = { ...view, revision: view.revision + 1, restarts: options.rollbackWindowMs ?? 0 }
+      services.set(key(tenantId, spec.serviceId), { spec, view: next })
+      return next
+    }),
+    rollback: Effect.fnUntraced(function* ({ tenantId }, serviceId) {
+      const { spec, view } = yield* find(tenantId, serviceId)
+      const { revision } = view
+      if (revision === 1) return yield* new NoPreviousRevision({ serviceId, revision })
+      const next = { ...view, revision: revision - 1 }
+      services.set(key(tenantId, serviceId), { spec, view: next })
+      return next
+    }),
     kill: Effect.fnUntraced(function* ({ tenantId }, serviceId, options) {
       const { view } = yield* find(tenantId, serviceId)
       services.delete(key(tenantId, serviceId))
@@ -266,11 +300,13 @@ export const makeFakeKernel = () => {
     unreadable: Effect.succeed(0),
   })
 
-  const readLines = (name: ServiceName, filter: { since?: string | undefined } = {}) =>
+  const readLines = (name: ServiceName, filter: LogFilter = {}) =>
     Effect.map(find(name.tenantId, name.serviceId), () =>
       lines
         .get(key(name.tenantId, name.serviceId))!
-        .filter(({ time }) => filter.since === undefined || time >= filter.since),
+        .map((line, index) => ({ ...line, id: index + 1 }))
+        .filter((line) => passes(filter, line))
+        .slice(0, filter.limit),
     )
 
   const report: RecoveryReport = {

@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 
+import { firstPieceMs } from "../../../plugins/realm/Call.ts"
 import {
   Inbound,
   Outbound,
@@ -42,7 +44,11 @@ const open = Effect.gen(function* () {
         session.end(reason)
       },
     },
-    { readSecret: () => Effect.never, fetch: () => Effect.never },
+    {
+      readSecret: () => Effect.never,
+      fetch: () => Effect.never,
+      store: { get: () => Effect.never, list: () => Effect.never, write: () => Effect.never },
+    },
   )
   session.receive(encode(Outbound.ready, 0))
   yield* session.ready
@@ -213,6 +219,7 @@ describe("Session", () => {
       const { session, sent } = yield* open
       const fiber = yield* Effect.forkChild(session.request(get), { startImmediately: true })
       session.receive(encode(Outbound.responseHead, 1, text([200, [], true])))
+      yield* TestClock.adjust(firstPieceMs)
       const response = yield* Fiber.join(fiber)
       session.receive(encode(Outbound.responseChunk, 1, new Uint8Array(maxChunkBytes)))
       session.receive(encode(Outbound.responseChunk, 1, new Uint8Array(maxChunkBytes)))
@@ -224,6 +231,40 @@ describe("Session", () => {
       assert.deepStrictEqual(credits(), [])
       yield* Stream.runDrain(Stream.take(response.body!, 1))
       assert.deepStrictEqual(credits(), [maxChunkBytes])
+    }).pipe(Effect.scoped),
+  )
+
+  const outcomes = {
+    "its first byte": [[encode(Outbound.responseChunk, 1, new Uint8Array(1))], "Success"],
+    "its end": [[encode(Outbound.responseEnd, 1)], "Success"],
+    "its failure": [[encode(Outbound.responseBroken, 1)], "Failure"],
+    "a failure after its first byte": [
+      [encode(Outbound.responseChunk, 1, new Uint8Array(1)), encode(Outbound.responseBroken, 1)],
+      "Success",
+    ],
+  } as const
+  for (const [what, [frames, outcome]] of Object.entries(outcomes))
+    it.effect(`hands on a head with ${what}, without waiting for more`, () =>
+      Effect.gen(function* () {
+        const { session } = yield* open
+        const fiber = yield* Effect.forkChild(session.request(get), { startImmediately: true })
+        session.receive(encode(Outbound.responseHead, 1, text([200, [], true])))
+        for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+        assert.isUndefined(fiber.pollUnsafe())
+        for (const frame of frames) session.receive(frame)
+        assert.strictEqual((yield* Fiber.await(fiber))._tag, outcome)
+      }).pipe(Effect.scoped),
+    )
+
+  it.effect("hands on a head whose body does not begin after a bounded time", () =>
+    Effect.gen(function* () {
+      const { session } = yield* open
+      const fiber = yield* Effect.forkChild(session.request(get), { startImmediately: true })
+      session.receive(encode(Outbound.responseHead, 1, text([200, [], true])))
+      yield* TestClock.adjust(firstPieceMs - 1)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(fiber)).status, 200)
     }).pipe(Effect.scoped),
   )
 
