@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url))
 
 /** How long a kernel may take to listen before a test fails with what it printed. */
-const listenTimeoutMs = 30_000
+const listenTimeoutMs = 60_000
 
 /** How a kernel's process ended. */
 export interface ProcessEnd {

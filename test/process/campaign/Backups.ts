@@ -15,7 +15,7 @@ export const takeBackup = async (
   killAfterMs: number | undefined,
 ): Promise<boolean> => {
   const { figures } = setting
-  const child = live(spawnKernel(setting, ["backup", path]))
+  const child = live(spawnKernel(setting, ["backup", path]), setting)
   let output = ""
   child.stdout!.on("data", (data: Buffer) => (output += String(data)))
   child.stderr!.on("data", (data: Buffer) => (output += String(data)))

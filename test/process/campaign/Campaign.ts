@@ -12,7 +12,7 @@ import { beginEra, clients, type Era, examine, inspect } from "./Era.ts"
 import { type Figures, makeFigures } from "./Figures.ts"
 import { makePlan, type Plan } from "./Plan.ts"
 import { makeRandom, type Random } from "./Random.ts"
-import { endByTrap, endEarly, type Run, sleep, start, work } from "./Run.ts"
+import { endAll, endByTrap, endEarly, type Run, sleep, start, work } from "./Run.ts"
 import { makeTrap, type Phase } from "./Traps.ts"
 
 /** Rounds on one data directory; then a new one begins, so that no round grows too long. */
@@ -190,6 +190,7 @@ export const runCampaign = async (options: CampaignOptions): Promise<Figures> =>
       if (figures.losses.length > 0) break
     }
   } finally {
+    endAll(figures)
     // Kept after a loss, for whoever looks into it.
     if (figures.losses.length === 0 && era !== undefined) {
       rmSync(era.root, { recursive: true, force: true })

@@ -101,7 +101,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     breaking.abort()
     // A round may be about to start another one.
-    setInterval(endAll, 50).unref()
+    setInterval(() => endAll(), 50).unref()
     setTimeout(() => {
       conclude()
       process.exit()

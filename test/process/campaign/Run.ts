@@ -40,19 +40,21 @@ export interface Setting {
   readonly config?: unknown
 }
 
-/** Kernels and commands that run now. */
-const alive = new Set<ChildProcess>()
+/** Kernels and commands that run now, with the tally of whoever started them. */
+const alive = new Map<ChildProcess, Figures>()
 
 /** Notes that the process runs, until it does not. */
-export const live = (child: ChildProcess): ChildProcess => {
-  alive.add(child)
+export const live = (child: ChildProcess, { figures }: Setting): ChildProcess => {
+  alive.set(child, figures)
   child.once("close", () => alive.delete(child))
   return child
 }
 
-/** Kills whatever runs, for a campaign that is broken off. */
-export const endAll = (): void => {
-  for (const child of alive) child.kill("SIGKILL")
+/** Kills whatever runs, of one campaign or of all: for those that are broken off. */
+export const endAll = (of?: Figures): void => {
+  for (const [child, figures] of alive) {
+    if (of === undefined || of === figures) child.kill("SIGKILL")
+  }
 }
 
 /** Waits. */
@@ -79,13 +81,14 @@ const countTrap = ({ figures }: Setting, trap: Trap, outcome: string): void => {
   figures.count(isSprung ? `kills: in ${trap.phase}` : `missed: ${trap.phase}`)
   if (isSprung) figures.count(`hit: ${trap.phase}: ${trap.when}`)
   if (isSprung && outcome !== "SIGKILL") figures.lose(9, `a trap ended with ${outcome}`)
+  if (existsSync(`${trap.sprung}.unsynced`)) figures.lose(1, "commits are not synced to the disk")
   rmSync(trap.sprung, { force: true })
   if (trap.armed !== undefined) rmSync(trap.armed, { force: true })
 }
 
 /** Starts a kernel that a trap ends during its start; kills it when that has come to nothing. */
 export const endByTrap = async (setting: Setting, trap: Trap): Promise<void> => {
-  const child = live(spawnKernel(withTrap(setting, trap)))
+  const child = live(spawnKernel(withTrap(setting, trap)), setting)
   let output = ""
   const isOver = () => child.exitCode !== null || child.signalCode !== null
   const closed = new Promise<string>((resolve) =>
@@ -114,7 +117,7 @@ export const endEarly = async (
   { afterMs, signal }: { readonly afterMs: number; readonly signal: "SIGKILL" | "SIGTERM" },
 ): Promise<void> => {
   const { figures } = setting
-  const child = live(spawnKernel(setting))
+  const child = live(spawnKernel(setting), setting)
   const closed = new Promise<string>((resolve) =>
     child.once("close", (code, by) => resolve(String(by ?? code))),
   )
@@ -192,7 +195,7 @@ const asking =
 /** Starts a kernel, with a trap or without; fails when it does not come up. */
 export const start = async (setting: Setting, trap?: Trap): Promise<Run> => {
   const { figures } = setting
-  const kernel = await startKernel(withTrap(setting, trap), live)
+  const kernel = await startKernel(withTrap(setting, trap), (child) => live(child, setting))
   let isReady = false
   let isTold = false
   const isSprung = () => trap !== undefined && existsSync(trap.sprung)

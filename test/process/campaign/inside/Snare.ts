@@ -1,7 +1,8 @@
 /**
  * Loaded into a kernel's process before the kernel (`node --import`): watches the statements it
  * gives SQLite and the files it renames, and kills the process with SIGKILL in the midst of the one
- * that `TEST_TRAP` describes. It leaves a file behind that says so, and changes nothing else.
+ * that `TEST_TRAP` describes. It leaves a file behind that says so, and changes nothing else. It
+ * also says when a connection commits without syncing, which no kill could show.
  */
 import { existsSync, writeFileSync } from "node:fs"
 import files from "node:fs/promises"
@@ -22,6 +23,21 @@ const die = (trap: Trap, what: string): void => {
 
 const shown = (_: string, value: unknown): unknown =>
   value instanceof Uint8Array ? "bytes" : typeof value === "bigint" ? String(value) : value
+
+/** Below this SQLite does not sync its write-ahead log before a commit is reported. */
+const synchronousFull = 2
+
+/** Says so when transactions begin on a connection that does not sync them. */
+const watchSyncing = (trap: Trap): void => {
+  const prepare = DatabaseSync.prototype.prepare
+  DatabaseSync.prototype.prepare = function (sql: string) {
+    if (/^\s*(BEGIN|COMMIT)/i.test(sql)) {
+      const level = prepare.call(this, "PRAGMA synchronous").get()?.["synchronous"]
+      if (Number(level) < synchronousFull) writeFileSync(`${trap.sprung}.unsynced`, String(level))
+    }
+    return prepare.call(this, sql)
+  }
+}
 
 const arm = (trap: Trap): void => {
   const statement = new RegExp(trap.statement, "i")
@@ -61,4 +77,8 @@ const arm = (trap: Trap): void => {
 }
 
 const described = process.env["TEST_TRAP"]
-if (described !== undefined && isMainThread) arm(JSON.parse(described))
+if (described !== undefined && isMainThread) {
+  const trap = JSON.parse(described) as Trap
+  watchSyncing(trap)
+  arm(trap)
+}
