@@ -71,9 +71,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
   }).pipe(
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
-    Layer.provide(
-      Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork, LogStore.layerMemory),
-    ),
+    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork, LogStore.layerMemory)),
     Layer.provideMerge(Logger.layer([])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(
