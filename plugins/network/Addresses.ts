@@ -5,6 +5,7 @@
  */
 import { BlockList, isIP } from "node:net"
 
+import * as Schema from "effect/Schema"
 import { destinationOf } from "solo"
 
 type Range = readonly [network: string, prefix: number, kind: string]
@@ -81,15 +82,15 @@ export const specialKind = (address: string): string | undefined => {
   return global6.check(address, family) ? undefined : "reserved"
 }
 
-/** Something that the operator allows: a destination by name, or a range of addresses. */
-type Allowance =
+/** Something that is allowed: a destination by name, or a range of addresses. */
+type Allowed =
   | { readonly destination: string }
   | { readonly list: BlockList; readonly family: Family }
 
 const cidr = /^([0-9A-Fa-f:.]+)\/(\d{1,3})$/
 
 /** Reads `host:port` or an address with its prefix, such as `10.0.0.0/8`; `undefined` for neither. */
-export const allowanceOf = (text: string): Allowance | undefined => {
+export const allowanceOf = (text: string): Allowed | undefined => {
   const [, network, prefix] = cidr.exec(text) ?? []
   if (network === undefined) {
     const destination = destinationOf(text)
@@ -99,6 +100,13 @@ export const allowanceOf = (text: string): Allowance | undefined => {
   if (family === undefined || Number(prefix) > (family === "ipv4" ? 32 : 128)) return undefined
   return { list: listOf(family, [network, Number(prefix)]), family }
 }
+
+/** What an operator may allow, as a text of the configuration. */
+export const Allowance = Schema.String.check(
+  Schema.makeFilter((text) => allowanceOf(text) !== undefined, {
+    expected: "host:port, or an address and its prefix such as 10.0.0.0/8",
+  }),
+)
 
 /** Says why `address` may not be reached as `destination`, or `undefined` where it may. */
 export type Judge = (destination: string, address: string) => string | undefined

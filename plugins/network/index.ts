@@ -22,7 +22,7 @@ import {
   pluginApiVersion,
 } from "solo"
 
-import { allowanceOf, judgeOf } from "./Addresses.ts"
+import { Allowance, judgeOf } from "./Addresses.ts"
 import { type ConnectionSettings, exchange } from "./Connection.ts"
 import { layerResolver, Resolver } from "./Resolver.ts"
 
@@ -34,13 +34,7 @@ const milliseconds = (fallback: number) =>
 /** The plugin's section of the configuration. */
 const NetworkSettings = Schema.Struct({
   /** What services may reach beside the internet: `host:port`, or addresses as `10.0.0.0/8`. */
-  allow: Schema.Array(
-    Schema.String.check(
-      Schema.makeFilter((text) => allowanceOf(text) !== undefined, {
-        expected: "host:port, or an address and its prefix such as 10.0.0.0/8",
-      }),
-    ),
-  ).pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
+  allow: Schema.Array(Allowance).pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
   connectTimeoutMs: milliseconds(10_000),
   idleTimeoutMs: milliseconds(60_000),
 })

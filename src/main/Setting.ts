@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer"
 
 import * as Schema from "effect/Schema"
 
-import { allowanceOf } from "../../plugins/network/Addresses.ts"
+import { Allowance } from "../../plugins/network/Addresses.ts"
 import { tokenPattern } from "./RootTokenFile.ts"
 
 /** One setting. */
@@ -134,9 +134,7 @@ export const settings = {
   maxServicesPerTenant: integer("SOLO_MAX_SERVICES_PER_TENANT", 1, 100_000, 500),
   networkAllow: {
     env: "SOLO_NETWORK_ALLOW",
-    schema: Schema.Array(
-      Schema.String.check(Schema.makeFilter((text) => allowanceOf(text) !== undefined)),
-    ).check(Schema.isMaxLength(256)),
+    schema: Schema.Array(Allowance).check(Schema.isMaxLength(256)),
     expected: "destinations as host:port, or addresses with a prefix such as 10.0.0.0/8",
     fallback: noDestinations,
     read: asList,
