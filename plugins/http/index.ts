@@ -18,6 +18,7 @@ import {
   Readiness,
   Replayer,
   Runtime,
+  Scheduler,
   ServiceLogs,
   Vault,
   Verifier,
@@ -37,6 +38,7 @@ import { ProblemDetails } from "./ProblemDetails.ts"
 import { RecoveryHandlers } from "./RecoveryHandlers.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { makeRequests } from "./Requests.ts"
+import { SchedulesHandlers } from "./SchedulesHandlers.ts"
 import { SecretsHandlers } from "./SecretsHandlers.ts"
 import { listen } from "./Server.ts"
 import { ServicesHandlers } from "./ServicesHandlers.ts"
@@ -50,6 +52,7 @@ const routes = (config: GatewayConfig) =>
       Layer.provide([
         ServicesHandlers,
         LogsHandlers,
+        SchedulesHandlers,
         EventsHandlers,
         HealthHandlers,
         RecoveryHandlers,
@@ -103,6 +106,7 @@ export default definePlugin({
     Replayer,
     Readiness,
     ServiceLogs,
+    Scheduler,
     CapabilityManager,
     Vault,
     Verifier,

@@ -22,6 +22,8 @@ export const Inbound = {
   stop: 7,
   /** id of the question; a byte, 1 for the secret and 0 for why there is none; text. */
   secretAnswer: 8,
+  /** id; text: JSON `[cron, scheduledTime]`. `abort` ends the wait for it too. */
+  scheduled: 16,
 } as const
 
 /** Frame types out of the realm. Types 42 to 63 are free for capabilities to come. */
@@ -43,6 +45,10 @@ export const Outbound = {
   stopped: 40,
   /** id of the question, none that waits for its answer; text: the name of a secret. */
   secretWanted: 41,
+  /** id of `scheduled`, which has ended. */
+  scheduledEnd: 53,
+  /** id of `scheduled`; text: what the service threw. */
+  scheduledBroken: 54,
   /** id: level as in `log`; text: a JSON object, a line break, the message. */
   logFields: 55,
 } as const
@@ -57,6 +63,8 @@ export const windowCost = 128 * 1024
 const minChunkCost = 512
 /** Requests one instance answers at once. */
 export const maxPendingRequests = 256
+/** Due times one instance works on at once. */
+export const maxPendingScheduled = 64
 /** Headers of one message, and their names and values together in UTF-16 code units. */
 export const maxHeaders = 256
 export const maxHeaderLength = 64 * 1024

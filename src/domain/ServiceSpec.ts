@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 
 import { bounded } from "./Bounds.ts"
 import { ServiceId } from "./Identifier.ts"
+import { Crons, LoggedCrons } from "./Timetable.ts"
 
 /** Largest accepted source text, in UTF-8 bytes. */
 export const maxSourceBytes = 1024 * 1024
@@ -73,6 +74,8 @@ export const ServiceSpec = Schema.Struct({
   serviceId: ServiceId,
   source: Schema.String.check(Schema.isMinLength(1)),
   ...terms,
+  /** When `scheduled` is called: cron expressions in UTC, five fields or six with seconds first. */
+  crons: Crons.pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
 })
 /** @see {@link ServiceSpec} */
 export type ServiceSpec = typeof ServiceSpec.Type
@@ -82,6 +85,7 @@ export const LoggedSpec = Schema.Struct({
   serviceId: ServiceId,
   artifact: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
   ...terms,
+  crons: LoggedCrons.pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
 })
 /** @see {@link LoggedSpec} */
 export type LoggedSpec = typeof LoggedSpec.Type

@@ -32,6 +32,8 @@ import { Replayer } from "./recovery/Replayer.ts"
 import { layerReplayer } from "./recovery/ReplayerLive.ts"
 import { Verifier, VerifierChecks } from "./recovery/Verifier.ts"
 import { layerVerifier } from "./recovery/VerifierLive.ts"
+import { Scheduler } from "./schedule/Scheduler.ts"
+import { layerScheduler } from "./schedule/SchedulerLive.ts"
 import { Compiler } from "./services/Compiler.ts"
 import { Deployer } from "./services/Deployer.ts"
 import { layerDeployer } from "./services/DeployerLive.ts"
@@ -77,6 +79,7 @@ export const kernelProvides = [
   Deployer,
   Ingress,
   ServiceLogs,
+  Scheduler,
   Replayer,
   Readiness,
   Lifecycle,
@@ -110,6 +113,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
   Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
     Layer.provideMerge(layerReplayer),
     Layer.provideMerge(layerSupervisor),
+    Layer.provideMerge(layerScheduler),
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, layerServiceLogs, Registry.layer),
     ),

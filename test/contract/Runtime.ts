@@ -13,6 +13,7 @@ import { Runtime } from "solo"
 
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
 import { requestContract } from "./RuntimeRequests.ts"
+import { scheduledContract } from "./RuntimeScheduled.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
 
 const hello = fetching("return new Response('hello')")
@@ -86,6 +87,7 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
 
   requestContract(name, layer)
   secretsContract(name, layer)
+  scheduledContract(name, layer)
 
   describe(`${name}: the end`, () => {
     test("stop lets requests end, then aborts ctx.signal and runs stop", () =>

@@ -21,6 +21,7 @@ export const programOf = (code: string, options: Partial<Program> = {}): Program
   code,
   limits: Schema.decodeSync(ServiceLimits)({ heapMb: 32 }),
   env: {},
+  crons: [],
   readSecret: (name) => Effect.fail({ message: `there is no secret ${name}` }),
   ...options,
 })

@@ -9,12 +9,14 @@ import { Exchange } from "./Exchange.ts"
 import { describeStack } from "./Failure.ts"
 import { send, takeInbound } from "./Host.ts"
 import { type Request, received } from "./Messages.ts"
+import { abortScheduled, runScheduled } from "./Scheduled.ts"
 import { answerSecret, refuseSecrets, secrets } from "./Secrets.ts"
 
 interface Service {
   readonly fetch: (request: Request, ctx: unknown) => unknown
   readonly start?: unknown
   readonly stop?: unknown
+  readonly scheduled?: unknown
 }
 
 /** What the kernel says about the instance. */
@@ -23,6 +25,7 @@ interface Identity {
   readonly serviceId: string
   readonly revision: number
   readonly env: Readonly<Record<string, string>>
+  readonly crons: ReadonlyArray<string>
 }
 
 const { parse } = JSON
@@ -33,17 +36,21 @@ let ctx: unknown
 
 const shape = "write `export default { fetch(request, ctx) { … } }`"
 
-const serviceOf = (value: unknown): Service => {
+const serviceOf = (value: unknown, crons: ReadonlyArray<string>): Service => {
   if (typeof value === "function")
     throw new TypeError(`the default export is a function, but must be an object: ${shape}`)
   if (typeof value !== "object" || value === null)
     throw new TypeError(`the default export must be an object: ${shape}`)
-  const { fetch, start, stop } = value as Record<string, unknown>
+  const { fetch, scheduled, start, stop } = value as Record<string, unknown>
   if (typeof fetch !== "function")
     throw new TypeError(`the default export has no method fetch: ${shape}`)
-  for (const [name, method] of Object.entries({ start, stop }))
+  for (const [name, method] of Object.entries({ start, stop, scheduled }))
     if (method !== undefined && typeof method !== "function")
       throw new TypeError(`the default export's ${name} must be a function`)
+  if (crons.length > 0 && scheduled === undefined)
+    throw new TypeError(
+      `the spec has crons, but the default export has no method scheduled: write \`export default { fetch(request, ctx) { … }, scheduled(event, ctx) { … } }\``,
+    )
   return value as Service
 }
 
@@ -60,7 +67,7 @@ export const start = async (
 ): Promise<void> => {
   try {
     await evaluated
-    const { tenantId, serviceId, revision, env } = parse(identity) as Identity
+    const { tenantId, serviceId, revision, env, crons } = parse(identity) as Identity
     ctx = Object.freeze({
       tenantId,
       serviceId,
@@ -70,7 +77,7 @@ export const start = async (
       secrets,
       signal: stopping.signal,
     })
-    service = serviceOf(namespace.default)
+    service = serviceOf(namespace.default, crons)
     await call("start")
     send(Outbound.ready, 0, "")
   } catch (error) {
@@ -110,6 +117,12 @@ const answer = async (id: number, head: string): Promise<void> => {
   }
 }
 
+const callScheduled = (event: unknown): unknown => {
+  const method = service?.scheduled
+  if (typeof method !== "function") throw new TypeError("the service has no method scheduled")
+  return Reflect.apply(method, service, [event, ctx])
+}
+
 const stop = async (): Promise<void> => {
   stopping.abort()
   refuseSecrets()
@@ -125,6 +138,7 @@ const stop = async (): Promise<void> => {
 export const receive = (type: number, id: number, text: string, value: number): void => {
   if (type === Inbound.requestHead) void answer(id, text)
   else if (type === Inbound.stop) void stop()
+  else if (type === Inbound.scheduled) void runScheduled(id, text, callScheduled)
   else if (type === Inbound.secretAnswer) answerSecret(id, value === 1, text)
   else {
     const exchange = exchanges.get(id)
@@ -135,6 +149,7 @@ export const receive = (type: number, id: number, text: string, value: number): 
     else if (type === Inbound.abort) {
       exchanges.delete(id)
       exchange?.abort()
+      abortScheduled(id)
     }
   }
 }

@@ -19,13 +19,14 @@ const refusalOf = (name: string, { _tag }: SecretAccessDenied | RetrieveError): 
 export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: string) {
   const vault = yield* Vault
   const { name, revision } = child
-  const { limits, env, secrets } = child.spec
+  const { crons, limits, env, secrets } = child.spec
   const program: Program = {
     name,
     revision,
     code,
     limits,
     env,
+    crons,
     readSecret: (secret) =>
       Effect.mapError(vault.read(name, secrets, secret), (error) => ({
         message: refusalOf(secret, error),

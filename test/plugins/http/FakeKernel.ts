@@ -36,6 +36,7 @@ import {
   RootToken,
   RootTokenKept,
   Runtime,
+  Scheduler,
   ServiceConflict,
   ServiceLogs,
   type ServiceLogLine,
@@ -340,6 +341,7 @@ export const makeFakeKernel = () => {
         start: () => Effect.die("not needed here"),
       }),
     ),
+    Layer.succeed(Scheduler, Scheduler.of({ schedulesOf: () => [] })),
     Layer.succeed(
       ServiceLogs,
       ServiceLogs.of({
