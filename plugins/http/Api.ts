@@ -14,12 +14,14 @@ import { describeRawRoutes } from "./RawRoutes.ts"
 import { RecoveryApi } from "./RecoveryApi.ts"
 import { SecretsApi } from "./SecretsApi.ts"
 import { ServicesApi } from "./ServicesApi.ts"
+import { StoreApi } from "./StoreApi.ts"
 import { TokensApi } from "./TokensApi.ts"
 import { VerificationApi } from "./VerificationApi.ts"
 
 /** @see the file's head */
 export class Api extends HttpApi.make("solo")
   .add(ServicesApi)
+  .add(StoreApi)
   .add(LogsApi)
   .add(EventsApi)
   .add(TokensApi)

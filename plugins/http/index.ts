@@ -14,6 +14,7 @@ import {
   EventStore,
   Gateway,
   Ingress,
+  KeyValueStore,
   pluginApiVersion,
   Readiness,
   Replayer,
@@ -41,6 +42,7 @@ import { SecretsHandlers } from "./SecretsHandlers.ts"
 import { listen } from "./Server.ts"
 import { ServicesHandlers } from "./ServicesHandlers.ts"
 import { EventStreams } from "./Sse.ts"
+import { StoreHandlers } from "./StoreHandlers.ts"
 import { TokensHandlers } from "./TokensHandlers.ts"
 import { VerificationHandlers } from "./VerificationHandlers.ts"
 
@@ -49,6 +51,7 @@ const routes = (config: GatewayConfig) =>
     HttpApiBuilder.layer(Api).pipe(
       Layer.provide([
         ServicesHandlers,
+        StoreHandlers,
         LogsHandlers,
         EventsHandlers,
         HealthHandlers,
@@ -105,6 +108,7 @@ export default definePlugin({
     ServiceLogs,
     CapabilityManager,
     Vault,
+    KeyValueStore,
     Verifier,
     Runtime,
   ],

@@ -22,6 +22,7 @@ import {
 } from "solo"
 
 import { Call } from "./Call.ts"
+import { FetchDesk } from "./FetchDesk.ts"
 import { lineOf } from "./Fields.ts"
 import {
   type Frame,
@@ -36,6 +37,7 @@ import {
 import { requestHead } from "./Head.ts"
 import { LogRing } from "./LogRing.ts"
 import { SecretDesk } from "./SecretDesk.ts"
+import { StoreDesk } from "./StoreDesk.ts"
 
 const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"]
 
@@ -61,6 +63,8 @@ export class Session {
   readonly logs: LogRing
   readonly #carrier: Carrier
   readonly #secrets: SecretDesk
+  readonly #store: StoreDesk
+  readonly #errands: FetchDesk
   readonly #calls = new Map<number, Call>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
   readonly #stopped = Deferred.makeUnsafe<void>()
@@ -68,21 +72,31 @@ export class Session {
   #phase: "starting" | "running" | "stopping" | "ended" = "starting"
   #lastId = 0
 
-  private constructor(carrier: Carrier, secrets: SecretDesk, now: () => number) {
+  private constructor(
+    carrier: Carrier,
+    secrets: SecretDesk,
+    store: StoreDesk,
+    errands: FetchDesk,
+    now: () => number,
+  ) {
     this.#carrier = carrier
     this.#secrets = secrets
+    this.#store = store
+    this.#errands = errands
     this.logs = new LogRing(now)
   }
 
-  /** Reads of secrets under way end with the scope. */
+  /** What the instance asked of the kernel and is under way ends with the scope. */
   static make(
     carrier: Carrier,
-    { readSecret }: Pick<Program, "readSecret">,
+    { fetch, readSecret, store: own }: Pick<Program, "fetch" | "readSecret" | "store">,
   ): Effect.Effect<Session, never, Scope.Scope> {
     return Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
-      return new Session(carrier, secrets, () => clock.currentTimeMillisUnsafe())
+      const store = yield* StoreDesk.make(carrier.send, own)
+      const errands = yield* FetchDesk.make(carrier.send, fetch)
+      return new Session(carrier, secrets, store, errands, () => clock.currentTimeMillisUnsafe())
     })
   }
 
@@ -133,8 +147,11 @@ export class Session {
         return true
       case Outbound.secretWanted:
         return this.#secrets.accept(frame)
+      case Outbound.storeRead:
+      case Outbound.storeWrite:
+        return this.#store.accept(frame)
       default:
-        return this.#acceptOfCall(frame)
+        return FetchDesk.takes(frame) ? this.#errands.accept(frame) : this.#acceptOfCall(frame)
     }
   }
 

@@ -96,10 +96,40 @@ const createCheckpoints = Effect.gen(function* () {
     ) STRICT`
 })
 
+const createStores = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  // An id is never used again: what is left of a removed store cannot turn up in another one.
+  yield* sql`
+    CREATE TABLE stores (
+      id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+      tenant_id TEXT NOT NULL,
+      service_id TEXT NOT NULL,
+      sequence INTEGER NOT NULL,
+      keys INTEGER NOT NULL,
+      bytes INTEGER NOT NULL,
+      digest TEXT NOT NULL,
+      UNIQUE (tenant_id, service_id)
+    ) STRICT`
+  // Keys are bytes, so that they are ordered as such and NUL is one of them.
+  yield* sql`
+    CREATE TABLE store_entries (
+      store_id INTEGER NOT NULL,
+      key BLOB NOT NULL,
+      version INTEGER NOT NULL,
+      format TEXT NOT NULL,
+      value BLOB NOT NULL,
+      checksum TEXT NOT NULL,
+      PRIMARY KEY (store_id, key)
+    ) STRICT`
+  // Stores that were removed, until their entries are gone.
+  yield* sql`CREATE TABLE store_removals (store_id INTEGER PRIMARY KEY NOT NULL) STRICT`
+})
+
 /** All migrations. */
 export const migrations = fromRecord({
   "0001_create_log": createLog,
   "0002_create_tokens": createTokens,
   "0003_create_vault": createVault,
   "0004_create_checkpoints": createCheckpoints,
+  "0005_create_stores": createStores,
 })

@@ -8,6 +8,7 @@ import { benchEventStore } from "./EventStore.ts"
 import { benchFairness } from "./Fairness.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
+import { benchRecovery } from "./Recovery.ts"
 import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
@@ -15,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>
   kernel: benchKernel,
   capabilities: benchCapabilities,
   verification: benchVerification,
+  recovery: benchRecovery,
   boxes: benchBoxes,
   fairness: benchFairness,
   bombs: benchBombs,

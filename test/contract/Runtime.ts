@@ -12,8 +12,10 @@ import * as Stream from "effect/Stream"
 import { Runtime } from "solo"
 
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
+import { fetchContract } from "./RuntimeFetch.ts"
 import { requestContract } from "./RuntimeRequests.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
+import { storeContract } from "./RuntimeStore.ts"
 
 const hello = fetching("return new Response('hello')")
 
@@ -86,6 +88,8 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
 
   requestContract(name, layer)
   secretsContract(name, layer)
+  storeContract(name, layer)
+  fetchContract(name, layer)
 
   describe(`${name}: the end`, () => {
     test("stop lets requests end, then aborts ctx.signal and runs stop", () =>

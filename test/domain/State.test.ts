@@ -201,6 +201,7 @@ describe("ServiceSpec", () => {
       {
         limits: {
           heapMb: 64,
+          cpuPercent: 200,
           startupTimeoutMs: 5000,
           shutdownTimeoutMs: 5000,
           requestTimeoutMs: 30_000,

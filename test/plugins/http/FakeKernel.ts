@@ -26,6 +26,7 @@ import {
   Ingress,
   type IngressError,
   KernelStopping,
+  KeyValueStore,
   LogOverloaded,
   NoPreviousRevision,
   type LogFilter,
@@ -62,6 +63,7 @@ import {
 } from "solo"
 
 import { layerCapabilityManager } from "../../../src/kernel/capability/CapabilityManagerIndexed.ts"
+import { layerStores } from "../../kernel/Stores.ts"
 import { layerTokens, layerVaults, newFile } from "../../kernel/Workbench.ts"
 
 export const rootToken = "root-token-for-tests-0123456789abcdef"
@@ -84,7 +86,7 @@ const makeClock = () => {
   return { clock, advance: (ms: number) => void (aheadMs += ms) }
 }
 
-/** The real capability manager and vault, on a database of their own. */
+/** The real capability manager, vault and stores, on a database of their own. */
 const realAuthority = (layerRootToken: Layer.Layer<RootToken>, clock: Clock.Clock) =>
   Layer.mergeAll(
     Layer.effect(CapabilityManager, CapabilityManager).pipe(
@@ -95,6 +97,7 @@ const realAuthority = (layerRootToken: Layer.Layer<RootToken>, clock: Clock.Cloc
       Layer.provide(SecureRandom.layerWebCrypto),
     ),
     Layer.effect(Vault, Vault).pipe(Layer.provide(layerVaults(newFile()))),
+    Layer.effect(KeyValueStore, KeyValueStore).pipe(Layer.provide(layerStores())),
   )
 
 /** What `deploy` fails with when the source is the key. */

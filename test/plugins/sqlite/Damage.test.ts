@@ -228,6 +228,21 @@ describe("a damaged write-ahead log", () => {
     )
   }
 
+  it.live("a damaged index of the write-ahead log costs nothing (promise 1)", () =>
+    Effect.gen(function* () {
+      const index = Buffer.alloc(32_768, 0x5a)
+      const zeroed = Buffer.alloc(32_768)
+      for (const damage of [zeroed, index, index.subarray(0, 100), Buffer.alloc(0)]) {
+        const image = yield* crashImage
+        rmSync(markOf(image))
+        writeFileSync(`${image}-shm`, damage)
+        const { names: back, status } = yield* start(image)
+        assert.deepStrictEqual(back, names)
+        assert.strictEqual(status, "ok")
+      }
+    }),
+  )
+
   it.live("left over without its database: refused, not replayed into a new one", () =>
     Effect.gen(function* () {
       for (const remove of [rmSync, (filename: string) => truncateSync(filename, 0)]) {

@@ -47,6 +47,10 @@ export interface Audit {
   readonly killed: ReadonlySet<string>
   /** Ids of services that recovery could not bring back, with the reason. */
   readonly unrecovered: ReadonlyArray<string>
+  /** How many events there are of a type about a token, a secret or nothing, of a tenant. */
+  readonly told: (type: string, tenantId: string | null, subject: string | null) => number
+  /** The hashes that have a row in the table of tokens. */
+  readonly tokens: ReadonlySet<string>
   /** Looks at what was appended since, in a copy of the database that it may open for writing. */
   readonly read: (database: string) => void
   /** The same, but another one: what happens to it does not change this one. */
@@ -63,7 +67,13 @@ interface Memory {
   killed: Set<string>
   recovered: Set<string>
   unrecovered: Array<string>
+  /** Counts events by type, tenant and the token or secret they are about. */
+  subjects: Map<string, number>
+  tokens: Set<string>
 }
+
+const subjectOf = (type: string, tenantId: string | null, subject: string | null): string =>
+  JSON.stringify([type, tenantId, subject])
 
 const chained = (previous: string, row: Row): string =>
   sha256(
@@ -87,6 +97,8 @@ const note = (memory: Memory, figures: Figures, row: Row): void => {
   const payload = JSON.parse(row.payload)
   const revision = `${key}@${payload.revision}`
   const previous = memory.types.at(-1)
+  const subject = subjectOf(row.type, row.tenant_id, payload.tokenHash ?? payload.name ?? null)
+  memory.subjects.set(subject, (memory.subjects.get(subject) ?? 0) + 1)
   if (previous === "system_shutdown_complete" && row.type !== "system_started") {
     figures.lose(9, `event ${row.id} (${row.type}) follows the last word of a run`)
   }
@@ -138,6 +150,15 @@ const checkWhole = (database: DatabaseSync, memory: Memory, figures: Figures): v
   if (check[0]?.["quick_check"] !== "ok") figures.lose(1, `quick_check: ${JSON.stringify(check)}`)
 }
 
+const readTokens = (database: DatabaseSync, memory: Memory): void => {
+  memory.tokens.clear()
+  // The oldest databases have no such table.
+  const has = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").all()
+  if (has.length === 0) return
+  const tokens = database.prepare("SELECT token_hash AS hash FROM tokens").all()
+  for (const { hash } of tokens) memory.tokens.add(String(hash))
+}
+
 const readFrom = (memory: Memory, figures: Figures, path: string): void => {
   if (!existsSync(path)) {
     if (memory.hashes.length > 0) figures.lose(1, "the database is gone")
@@ -181,6 +202,7 @@ const readFrom = (memory: Memory, figures: Figures, path: string): void => {
       memory.types.push(row.type)
     }
     figures.count("events audited", memory.hashes.length - known)
+    readTokens(database, memory)
     checkWhole(database, memory, figures)
   } finally {
     database.close()
@@ -189,6 +211,7 @@ const readFrom = (memory: Memory, figures: Figures, path: string): void => {
 
 const over = (memory: Memory, figures: Figures): Audit => ({
   ...memory,
+  told: (...subject) => memory.subjects.get(subjectOf(...subject)) ?? 0,
   read: (path) => readFrom(memory, figures, path),
   fork: () =>
     over(
@@ -200,6 +223,8 @@ const over = (memory: Memory, figures: Figures): Audit => ({
         killed: new Set(memory.killed),
         recovered: new Set(memory.recovered),
         unrecovered: [...memory.unrecovered],
+        subjects: new Map(memory.subjects),
+        tokens: new Set(memory.tokens),
       },
       figures,
     ),
@@ -216,6 +241,8 @@ export const makeAudit = (figures: Figures): Audit =>
       killed: new Set(),
       recovered: new Set(),
       unrecovered: [],
+      subjects: new Map(),
+      tokens: new Set(),
     },
     figures,
   )

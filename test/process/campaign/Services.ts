@@ -203,7 +203,7 @@ const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operati
 
 const lookFor = (memory: Memory, figures: Figures, audit: Audit): void => {
   for (const { kind, revision, artifact } of memory.acknowledged) {
-    figures.count("acknowledgements checked")
+    figures.count("acknowledgements checked: services")
     if (kind === "deployed" && audit.deployed.get(revision) !== artifact) {
       figures.lose(1, `the acknowledged deployment of ${revision} is not in the log`)
     }
