@@ -41,6 +41,8 @@ interface RequestInit {
   readonly headers?: HeadersInit
   readonly body?: BodyInit | null
   readonly signal?: AbortSignal | null
+  /** What becomes of a redirect; `follow` unless said. */
+  readonly redirect?: "follow" | "manual" | "error"
 }
 
 interface Request extends Body {
@@ -48,6 +50,7 @@ interface Request extends Body {
   readonly url: string
   readonly headers: Headers
   readonly signal: AbortSignal
+  readonly redirect: "follow" | "manual" | "error"
   clone(): Request
 }
 declare var Request: {

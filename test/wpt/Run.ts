@@ -25,9 +25,6 @@ const Outcomes = Schema.fromJsonString(
   ),
 )
 
-/** How one case came out. */
-type Outcome = (typeof Outcomes.Type)[number]
-
 /** What the tests expect of the global object and services do not have. */
 const before = (resources: Readonly<Record<string, string>>) => `
 const resources = ${JSON.stringify(resources)}

@@ -180,7 +180,7 @@ export class Response extends Body {
     return this.#statusText
   }
   get ok(): boolean {
-    return this.#status >= 200 && this.#status <= 299
+    return this.status >= 200 && this.status <= 299
   }
   get headers(): Headers {
     return this.#headers
