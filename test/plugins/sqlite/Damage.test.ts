@@ -179,7 +179,7 @@ describe("a page that cannot be read", () => {
         const store = yield* EventStore
         yield* deploy(names)
         const filler = draft("system_shutdown_started", { reason: "filler".repeat(50) })
-        yield* Effect.forEach(Array.from({ length: 500 }), () => store.emit(filler), {
+        yield* Effect.forEach(Array.from({ length: 4000 }), () => store.emit(filler), {
           concurrency: "unbounded",
         })
       }).pipe(run(filename))
