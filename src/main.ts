@@ -6,6 +6,7 @@ import * as nodeModule from "node:module"
 import { fileURLToPath } from "node:url"
 
 import { handOver, isSupported } from "./main/Handover.ts"
+import { listenEarly } from "./main/Signals.ts"
 
 const script = fileURLToPath(import.meta.url)
 
@@ -28,6 +29,8 @@ const run = async (): Promise<void> => {
   if (process.argv.length > 2) {
     ;(await import("./main/Commands.ts")).runCommand()
   } else {
+    // Loading the rest takes a while, in which a signal would end the process as if it had failed.
+    listenEarly()
     const [{ launch }, { firstParty, runtimes }] = await Promise.all([
       import("./main/Launch.ts"),
       import("./main/FirstPartyPlugins.ts"),

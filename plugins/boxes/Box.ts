@@ -11,7 +11,7 @@ import type { Violation } from "solo"
 
 import { encode } from "../realm/Frame.ts"
 import type { Command } from "./Enclosure.ts"
-import { childrenOf } from "./Figures.ts"
+import { childrenOf, cpuMsOf, innermost } from "./Figures.ts"
 import { Control, Cutter, isControl, maxFrameBytes, pack, readControl } from "./Wire.ts"
 
 /** Bytes that wait for a box that does not read: more than its open requests can fill. */
@@ -81,8 +81,9 @@ export class Box {
   #ending: Ending | undefined
   #gone: Ending | undefined
   #corked = false
-  #pinged: { readonly id: number; readonly at: number } | undefined
+  #pinged: { readonly id: number; readonly at: number; readonly cpuMs: number } | undefined
   #lastPing = 0
+  #innermost: number | undefined
   #figures: readonly [memoryBytes: number, cpuMs: number] = [0, 0]
 
   constructor(
@@ -207,7 +208,7 @@ export class Box {
   ping(now: number): void {
     if (this.#pinged !== undefined) return
     this.#lastPing = (this.#lastPing + 1) >>> 0
-    this.#pinged = { id: this.#lastPing, at: now }
+    this.#pinged = { id: this.#lastPing, at: now, cpuMs: this.#cpuMs ?? 0 }
     this.send(encode(Control.ping, this.#lastPing))
   }
 
@@ -216,9 +217,22 @@ export class Box {
     return this.#pinged?.at
   }
 
+  /** Processor time it took while it has owed a sign of life, if the system tells. */
+  get busyMs(): number | undefined {
+    const cpuMs = this.#cpuMs
+    return cpuMs === undefined ? undefined : cpuMs - (this.#pinged?.cpuMs ?? cpuMs)
+  }
+
+  get #cpuMs(): number | undefined {
+    const { pid } = this
+    this.#innermost ??= pid === undefined ? undefined : innermost(pid)
+    return this.#innermost === undefined ? undefined : cpuMsOf(this.#innermost)
+  }
+
   /** Counts its silence from `now` on: the time before does not count. */
   forgive(now: number): void {
-    if (this.#pinged !== undefined) this.#pinged = { ...this.#pinged, at: now }
+    if (this.#pinged !== undefined)
+      this.#pinged = { ...this.#pinged, at: now, cpuMs: this.#cpuMs ?? 0 }
   }
 
   /** Ends the process at once, for the first reason given. */

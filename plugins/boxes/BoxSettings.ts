@@ -29,6 +29,8 @@ export const BoxSettings = Schema.Struct({
   pool: bounded(0, 64, 2),
   /** How long a service's event loop may stand still, in milliseconds. */
   stallMs: bounded(100, 600_000, 5000),
+  /** What `limits.cpuPercent` is averaged over, in milliseconds. */
+  cpuWindowMs: bounded(1000, 600_000, 10_000),
   /** Memory a service may use outside its heap, such as buffers, in MiB. */
   outsideHeapMb: bounded(16, 65_536, 96),
   /** Bytes one response may have, in MiB. */

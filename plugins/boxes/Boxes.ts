@@ -17,7 +17,7 @@ import type { Boot } from "./inside/BoxRunner.ts"
 import { makePool } from "./Pool.ts"
 import { startInBox } from "./ServiceBox.ts"
 import { demands, findWalls, type Findings } from "./Walls.ts"
-import { makeWatch } from "./Watch.ts"
+import { makeWatch, type Watch } from "./Watch.ts"
 import { Control, encodePair } from "./Wire.ts"
 
 /** The heap that warm boxes have: what a service gets that does not ask for another. */
@@ -63,7 +63,7 @@ const missing = (walls: ReadonlyArray<Wall>): string =>
     .join("; ")
 
 /** Starts boxes and waits for them. */
-const makeStarter = (findings: Findings, settings: BoxSettings) => {
+const makeStarter = (findings: Findings, settings: BoxSettings, watch: Watch) => {
   const runner = bundle("boxes/BoxRunner.cjs")
   const bootstrap = bundle("realm/bootstrap.js")
   const { enclosure } = findings
@@ -71,7 +71,7 @@ const makeStarter = (findings: Findings, settings: BoxSettings) => {
   let baseBytes = 0
   const cache: Array<Uint8Array> = []
 
-  const spawn = (heapMb: number, isFirst = false): Box => {
+  const spawn = (heapMb: number, { isFirst = false, isGreedy = false } = {}): Box => {
     const memoryMb = heapMb + settings.outsideHeapMb
     const dataBytes = baseBytes === 0 ? 0 : baseBytes + slackBytes + memoryMb * mib
     const command = enclosure.runner(runner, heapMb, dataBytes)
@@ -85,6 +85,7 @@ const makeStarter = (findings: Findings, settings: BoxSettings) => {
       },
     )
     waiting.set(box, ready)
+    if (isGreedy) watch.putLast(box)
     const boot: Boot = {
       bootstrap,
       makesCache: isFirst,
@@ -112,7 +113,7 @@ const makeStarter = (findings: Findings, settings: BoxSettings) => {
 
   const boot = (heapMb: number, isFirst = false) =>
     Effect.flatMap(
-      Effect.sync(() => spawn(heapMb, isFirst)),
+      Effect.sync(() => spawn(heapMb, { isFirst })),
       (box) =>
         Effect.as(booted(box), box).pipe(
           Effect.onError(() => Effect.sync(() => box.end({ reason: "it did not come up" }))),
@@ -135,15 +136,15 @@ const makeStarter = (findings: Findings, settings: BoxSettings) => {
 /** The driver of boxes, for as long as the scope lives. */
 export const makeBoxes = Effect.fnUntraced(function* (settings: BoxSettings) {
   const findings = yield* inspect(settings)
-  const starter = makeStarter(findings, settings)
+  const watch = yield* makeWatch(settings)
+  const starter = makeStarter(findings, settings, watch)
   yield* starter.measure
-  const watch = yield* makeWatch(settings.stallMs)
   const pool = yield* makePool(settings.pool, starter.boot(usualHeapMb))
   const surroundings = {
-    take: (heapMb: number) =>
+    take: (heapMb: number, isGreedy: boolean) =>
       Effect.map(
-        heapMb === usualHeapMb ? pool.take : Effect.void,
-        (warm) => warm ?? starter.spawn(heapMb),
+        heapMb === usualHeapMb && !isGreedy ? pool.take : Effect.void,
+        (warm) => warm ?? starter.spawn(heapMb, { isGreedy }),
       ),
     booted: starter.booted,
     watch,

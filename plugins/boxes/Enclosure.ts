@@ -93,7 +93,7 @@ let uids = 0
 /** Namespaces, identity and end of a box. As process 1 it leaves nothing behind when it ends. */
 const bubblewrapFlags = [
   ...["user", "pid", "net", "ipc", "uts", "cgroup-try"].map((space) => `--unshare-${space}`),
-  ..."--hostname box --die-with-parent --new-session --as-pid-1 --cap-drop ALL".split(" "),
+  ..."--hostname box --die-with-parent --as-pid-1 --cap-drop ALL".split(" "),
   "--clearenv",
 ]
 

@@ -36,16 +36,27 @@ export const statusBytes = (pid: number, key: string): number | undefined => {
   return found === null ? undefined : Number(found[1]) * 1024
 }
 
+// The name, in brackets, may hold anything: fields are counted from behind it.
+const fieldsOf = (stat: string): ReadonlyArray<string> =>
+  stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+
+const cpuMsIn = (fields: ReadonlyArray<string>): number =>
+  Math.round(((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond)
+
+/** Processor time in milliseconds of all threads of a process, if the system tells. */
+export const cpuMsOf = (pid: number): number | undefined => {
+  const stat = read(`/proc/${pid}/stat`)
+  return stat === undefined ? undefined : cpuMsIn(fieldsOf(stat))
+}
+
 /** Resident memory in bytes and processor time in milliseconds, if the system tells. */
 export const figuresOf = (
   pid: number,
 ): readonly [memoryBytes: number, cpuMs: number] | undefined => {
   const stat = read(`/proc/${pid}/stat`)
   if (stat === undefined) return undefined
-  // The name, in brackets, may hold anything: fields are counted from behind it.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  const ticks = Number(fields[11]) + Number(fields[12])
+  const fields = fieldsOf(stat)
   const pages = Number(fields[21])
   const memory = pageBytes === undefined ? statusBytes(pid, "VmRSS") : pages * pageBytes
-  return [memory ?? 0, Math.round((ticks * 1000) / ticksPerSecond)]
+  return [memory ?? 0, cpuMsIn(fields)]
 }

@@ -13,6 +13,7 @@ import {
   type ServiceResponse,
   ServiceThrew,
   type StartFailed,
+  serviceKey,
 } from "solo"
 
 import { Outbound, logBurst, logsPerSecond } from "../realm/Frame.ts"
@@ -27,8 +28,11 @@ const maxLinesPerSecond = 2 * (logBurst + logsPerSecond)
 
 /** What all services share. */
 export interface Surroundings {
-  /** A box for this much heap: a warm one, or a new one that is still to boot. */
-  readonly take: (heapMb: number) => Effect.Effect<Box>
+  /**
+   * A box for this much heap: a warm one, or a new one that is still to boot. A greedy service
+   * gets no warm one, and boots behind everybody.
+   */
+  readonly take: (heapMb: number, isGreedy: boolean) => Effect.Effect<Box>
   /** Waits until a box has booted. */
   readonly booted: (box: Box) => Effect.Effect<void, StartFailed>
   readonly watch: Watch
@@ -59,7 +63,8 @@ const lineCount = () => {
 
 const attach = Effect.fnUntraced(function* (surroundings: Surroundings, program: Program) {
   const exit = yield* Deferred.make<InstanceExit>()
-  const box = yield* surroundings.take(program.limits.heapMb)
+  const isGreedy = surroundings.watch.wasGreedy(serviceKey(program.name))
+  const box = yield* surroundings.take(program.limits.heapMb, isGreedy)
   const session = yield* Session.make(
     {
       send: (frame) => box.send(frame),
@@ -84,7 +89,7 @@ const connect = ({ watch }: Surroundings, life: Life): void => {
       else session.receive(frame)
     },
     ended: (ending) => {
-      watch.remove(box)
+      watch.remove(box, !life.isStopped)
       session.end(life.isStopped ? killed.reason : ending.reason)
       Deferred.doneUnsafe(
         exit,
@@ -136,7 +141,10 @@ export const startInBox = (
       yield* session.ready
     })
     yield* Effect.onError(begin, () => kill(life))
-    surroundings.watch.add(box)
+    surroundings.watch.add(box, {
+      key: serviceKey(program.name),
+      cpuPercent: program.limits.cpuPercent,
+    })
     let pid: number | undefined
     return {
       request: (request) =>

@@ -15,12 +15,14 @@ import { RecoveryApi } from "./RecoveryApi.ts"
 import { SchedulesApi } from "./SchedulesApi.ts"
 import { SecretsApi } from "./SecretsApi.ts"
 import { ServicesApi } from "./ServicesApi.ts"
+import { StoreApi } from "./StoreApi.ts"
 import { TokensApi } from "./TokensApi.ts"
 import { VerificationApi } from "./VerificationApi.ts"
 
 /** @see the file's head */
 export class Api extends HttpApi.make("solo")
   .add(ServicesApi)
+  .add(StoreApi)
   .add(LogsApi)
   .add(SchedulesApi)
   .add(EventsApi)

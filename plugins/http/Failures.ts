@@ -18,6 +18,7 @@ import type {
   KillError,
   MasterKeysKept,
   RateExceeded,
+  RollbackError,
   RootNotAttenuable,
   RootTokenKept,
   SecretNotFound,
@@ -35,6 +36,7 @@ import type { ProblemName } from "./ProblemCatalogue.ts"
 export type KernelError =
   | DeployError
   | KillError
+  | RollbackError
   | IngressError
   | AppendError
   | ServiceNotFound
@@ -76,6 +78,11 @@ const names: Record<Exclude<KernelError["_tag"], Special>, ProblemName> = {
   TooManyServices: "too-many-services",
   StartFailed: "start-failed",
   StartTimedOut: "start-timed-out",
+  SwapInProgress: "swap-in-progress",
+  SwapFailed: "swap-failed",
+  SwapRolledBack: "swap-rolled-back",
+  NoPreviousRevision: "no-previous-revision",
+  ArtifactDamaged: "artifact-damaged",
   KernelStopping: "kernel-stopping",
   LogClosed: "kernel-stopping",
   LogOverloaded: "log-overloaded",

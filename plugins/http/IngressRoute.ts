@@ -24,7 +24,7 @@ import type { GatewayConfig } from "./GatewayConfig.ts"
 import { LoadShedder } from "./LoadShedder.ts"
 import { Problem, problem } from "./Problem.ts"
 import { ingressPermission } from "./RawRoutes.ts"
-import { toClient, toService } from "./ServiceHeaders.ts"
+import { notHeaders, toClient, toService } from "./ServiceHeaders.ts"
 
 // The ids are matched as they stand, before any decoding: what the router and the service would
 // decode differently cannot name another tenant (promise 6).
@@ -88,21 +88,30 @@ const notAResponse = problem(
   "the service answered with a status or header that HTTP does not allow",
 )
 
+/** Statuses that never have a body, whatever a service sends with them. */
+const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
+
 const respond = (
+  method: string,
   { body, headers, status }: ServiceResponse,
   requestId: string,
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem> => {
-  const passed = toClient(headers)
-  if (passed === undefined || !Number.isInteger(status) || status < 200 || status > 599) {
+  // To HEAD and in a 304 a length is that of the body which is not sent.
+  const isHeadOnly = method === "HEAD" || status === 304
+  const passed = toClient(headers, !isHeadOnly)
+  if (passed === notHeaders || !Number.isInteger(status) || status < 200 || status > 599) {
     return Effect.fail(notAResponse)
   }
   const { "set-cookie": cookies, ...rest } = passed
+  if (body === null && !isHeadOnly) rest["content-length"] = "0"
   const options = {
     status,
     headers: { ...rest, "x-request-id": requestId } as Record<string, string>,
   }
   const response =
-    body === null ? HttpServerResponse.empty(options) : HttpServerResponse.stream(body, options)
+    body === null || isHeadOnly || bodiless.has(status)
+      ? HttpServerResponse.empty(options)
+      : HttpServerResponse.stream(body, options)
   const written = response.headers as Record<string, string | Array<string>>
   // Node writes one header per cookie when given a list, which Effect's header type cannot say.
   if (cookies !== undefined) written["set-cookie"] = cookies
@@ -154,7 +163,7 @@ export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">)
             },
           )
           .pipe(Effect.mapError((error) => (exceeded() ? tooLarge : fromKernel(error))))
-        return yield* respond(response, id)
+        return yield* respond(method, response, id)
       })
 
       yield* router.add("*", "/services/:tenantId/:serviceId/*", handle)

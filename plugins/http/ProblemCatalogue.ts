@@ -85,7 +85,28 @@ export const problemKinds = {
   "service-conflict": kind(
     409,
     "Another spec runs under this id",
-    "Kill the service first, or choose another id.",
+    "Swap it with PUT, kill the service first, or choose another id.",
+  ),
+  "swap-in-progress": kind(
+    409,
+    "A hot swap is under way",
+    "Wait until it is committed or rolled back, or end it: POST its rollback.",
+    1,
+  ),
+  "swap-failed": kind(
+    409,
+    "The new revision did not take over",
+    "It did not answer its health path, or the swap was ended; `detail` says which. The service is what it was before.",
+  ),
+  "swap-rolled-back": kind(
+    409,
+    "The new revision was rolled back",
+    "It took over and crashed within the rollback window, or the swap was ended; `detail` says which. The revision before it is back.",
+  ),
+  "no-previous-revision": kind(
+    409,
+    "There is nothing to roll back to",
+    "The service has had one revision only since it was deployed, or since it was last killed.",
   ),
   "key-fixed": kind(
     409,
@@ -177,6 +198,11 @@ export const problemKinds = {
     500,
     "The kernel made a mistake",
     "This is a defect. The kernel's log has its cause under the same `requestId`.",
+  ),
+  "artifact-damaged": kind(
+    500,
+    "The source is damaged",
+    "The source of the previous revision is missing or not what was deployed. PUT it instead.",
   ),
   "secret-damaged": kind(
     500,

@@ -49,18 +49,30 @@ export const toService = (
   return passed
 }
 
-const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
 // oxlint-disable-next-line no-control-regex -- a tab is the one control character a value may hold
 const text = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+const length = /^\d{1,15}$/
 
-/** What a client sees, or `undefined` when the service sent something that is no header. */
+/** Stands for what a service sent where that is no header. */
+export const notHeaders = Symbol("notHeaders")
+
+type ClientHeaders = Record<string, string | Array<string>>
+
+/**
+ * What a client sees. A length passes only where no body follows that would have to match it
+ * (`hasBody`): everything else is delimited by the gateway, which counts what it really sends.
+ */
 export const toClient = (
   headers: ServiceResponse["headers"],
-): Record<string, string | Array<string>> | undefined => {
-  const passed: Record<string, string | Array<string>> = Object.create(null)
+  hasBody: boolean,
+): ClientHeaders | typeof notHeaders => {
+  const passed: ClientHeaders = Object.create(null)
+  const dropped = new Set<string>()
   for (const [given, value] of headers) {
-    if (!token.test(given) || !text.test(value)) return undefined
+    if (!token.test(given) || !text.test(value)) return notHeaders
     const name = given.toLowerCase()
+    if (name === "connection") for (const one of declared(value) ?? []) dropped.add(one)
     if (hopByHop.has(name) || name === "x-request-id") continue
     const before = passed[name]
     if (name === "set-cookie") {
@@ -69,7 +81,7 @@ export const toClient = (
       passed[name] = before === undefined ? value : `${String(before)}, ${value}`
     }
   }
-  // A length that is no length would make the response ambiguous; without one it is chunked.
-  if (!/^\d{1,15}$/.test(String(passed["content-length"] ?? "0"))) delete passed["content-length"]
+  for (const name of dropped) delete passed[name]
+  if (hasBody || !length.test(String(passed["content-length"]))) delete passed["content-length"]
   return passed
 }

@@ -1,13 +1,20 @@
 /**
- * The declaration of the routes under `/v1/services`: deploying, listing, showing and
- * killing services.
+ * The declaration of the routes under `/v1/services`: deploying, listing, showing,
+ * swapping and killing services.
  */
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
-import { ServiceId, ServiceSpec, ServiceStatus, ServiceView } from "solo"
+import {
+  defaultRollbackWindowMs,
+  maxRollbackWindowMs,
+  ServiceId,
+  ServiceSpec,
+  ServiceStatus,
+  ServiceView,
+} from "solo"
 
 import { Authorization, needs, RequiredPermission } from "./Authorization.ts"
 import { pageOf, pageQuery } from "./Page.ts"
@@ -49,7 +56,7 @@ const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
   .annotate(OpenApi.Summary, "Deploy a service")
   .annotate(
     OpenApi.Description,
-    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. A spec that names `secrets` also needs the permission secrets; a token that is bound to a service deploys that service only.",
+    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. A spec that names `secrets` also needs the permission secrets, one that names `services` the permission invoke on each of them; a token that is bound to a service deploys that service only.",
   )
 
 const list = HttpApiEndpoint.get("list", "/v1/services", {
@@ -97,10 +104,66 @@ const kill = HttpApiEndpoint.delete("kill", "/v1/services/:serviceId", {
     "Answers when the service is dead and the kill is durable: it does not come back after a crash or a restart.",
   )
 
+const window = {
+  rollbackWindowMs: Schema.optionalKey(
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxRollbackWindowMs })).annotate({
+      description: `How long the new revision is watched before it is committed, in milliseconds, 0 to ${maxRollbackWindowMs}; ${defaultRollbackWindowMs} unless given.`,
+    }),
+  ),
+}
+
+const swapProblems = [
+  "invalid-request",
+  "tenant-required",
+  "service-not-found",
+  "swap-in-progress",
+  "swap-failed",
+  "swap-rolled-back",
+  "event-too-large",
+  "source-invalid",
+  "start-failed",
+  "start-timed-out",
+  "too-many-services",
+  ...writeProblems,
+] as const
+
+const swap = HttpApiEndpoint.put("swap", "/v1/services/:serviceId", {
+  params: serviceId,
+  query: window,
+  payload: Schema.Struct({
+    ...ServiceSpec.fields,
+    serviceId: Schema.optionalKey(
+      ServiceId.annotate({ description: "May be left out; else it is the one in the path." }),
+    ),
+  }).annotate({ identifier: "NextServiceSpec" }),
+  success: View,
+  error: answers("source-too-large", ...swapProblems),
+})
+  .middleware(RequestBody)
+  .annotate(RequiredPermission, needs("deploy", "service"))
+  .annotate(OpenApi.Summary, "Swap a service for a new revision")
+  .annotate(
+    OpenApi.Description,
+    "Starts the new revision beside the old one, asks its `healthPath`, and hands over without dropping a request: each is answered wholly by one of them. 200 means that the new revision lived through the rollback window, and is what a restart brings back. On any other answer the old one goes on. The identical spec changes nothing. A spec that names `secrets` also needs the permission secrets.",
+  )
+
+const rollback = HttpApiEndpoint.post("rollback", "/v1/services/:serviceId/rollback", {
+  params: serviceId,
+  query: window,
+  success: View,
+  error: answers("no-previous-revision", "artifact-damaged", ...swapProblems),
+})
+  .annotate(RequiredPermission, needs("deploy", "service"))
+  .annotate(OpenApi.Summary, "Roll a service back")
+  .annotate(
+    OpenApi.Description,
+    "Swaps back to the revision that ran before this one, under its old number; once more swaps forth again. While a swap is under way, ends it instead.",
+  )
+
 /** The group `services`. */
 export class ServicesApi extends HttpApiGroup.make("services")
-  .add(deploy, list, get, kill)
+  .add(deploy, list, get, swap, rollback, kill)
   .middleware(Authorization)
   .middleware(ProblemDetails)
   .annotate(OpenApi.Title, "Services")
-  .annotate(OpenApi.Description, "Deploy, look at and kill a tenant's services.") {}
+  .annotate(OpenApi.Description, "Deploy, look at, swap and kill a tenant's services.") {}

@@ -6,15 +6,53 @@ import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Schema from "effect/Schema"
-import { Deployer, ServiceId } from "solo"
+import { Deployer, ServiceId, type ServiceSpec, type SwapOptions } from "solo"
 
 import { Api } from "./Api.ts"
 import { Caller, callingTenant } from "./Caller.ts"
-import { fromKernel } from "./Failures.ts"
+import { fromKernel, invalidRequest } from "./Failures.ts"
 import { cursorAt, defaultLimit, malformedCursor, positionOf } from "./Page.ts"
+import { mayGrant } from "./SpecGrants.ts"
 import { visibleServices } from "./VisibleServices.ts"
 
 const isServiceId = Schema.is(ServiceId)
+
+const otherService = invalidRequest([
+  {
+    path: ["payload", "serviceId"],
+    message: "Expected the service in the path, or no serviceId at all",
+  },
+])
+
+interface SwapRequest {
+  readonly params: { readonly serviceId: ServiceId }
+  readonly query: SwapOptions
+}
+
+interface SpecRequest extends SwapRequest {
+  readonly payload: Omit<ServiceSpec, "serviceId"> & { readonly serviceId?: ServiceId }
+}
+
+const makeSwaps = (deployer: Deployer["Service"]) => ({
+  swap: Effect.fn("http.services.swap")(function* ({ params, payload, query }: SpecRequest) {
+    const caller = yield* callingTenant
+    const { require } = yield* Caller
+    const { serviceId } = params
+    if (payload.serviceId !== undefined && payload.serviceId !== serviceId) {
+      return yield* otherService
+    }
+    if (payload.secrets.length > 0) yield* require("secrets", { serviceId })
+    return yield* Effect.mapError(
+      deployer.swap(caller, { ...payload, serviceId }, query),
+      fromKernel,
+    )
+  }),
+
+  rollback: Effect.fn("http.services.rollback")(function* ({ params, query }: SwapRequest) {
+    const caller = yield* callingTenant
+    return yield* Effect.mapError(deployer.rollback(caller, params.serviceId, query), fromKernel)
+  }),
+})
 
 /** The handlers of the group `services`. */
 export const ServicesHandlers = HttpApiBuilder.group(
@@ -26,11 +64,7 @@ export const ServicesHandlers = HttpApiBuilder.group(
     return handlers.handleAll({
       deploy: Effect.fn("http.services.deploy")(function* ({ payload }) {
         const caller = yield* callingTenant
-        const { require } = yield* Caller
-        yield* require("deploy", { serviceId: payload.serviceId })
-        if (payload.secrets.length > 0) {
-          yield* require("secrets", { serviceId: payload.serviceId })
-        }
+        yield* mayGrant(payload)
         const { created, service } = yield* Effect.mapError(
           deployer.deploy(caller, payload),
           fromKernel,
@@ -69,6 +103,8 @@ export const ServicesHandlers = HttpApiBuilder.group(
         const { tenantId } = yield* callingTenant
         return yield* Effect.mapError(deployer.status(tenantId, params.serviceId), fromKernel)
       }),
+
+      ...makeSwaps(deployer),
 
       kill: Effect.fn("http.services.kill")(function* ({ params, query }) {
         const caller = yield* callingTenant

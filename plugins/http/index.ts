@@ -14,6 +14,7 @@ import {
   EventStore,
   Gateway,
   Ingress,
+  KeyValueStore,
   pluginApiVersion,
   Readiness,
   Replayer,
@@ -43,6 +44,7 @@ import { SecretsHandlers } from "./SecretsHandlers.ts"
 import { listen } from "./Server.ts"
 import { ServicesHandlers } from "./ServicesHandlers.ts"
 import { EventStreams } from "./Sse.ts"
+import { StoreHandlers } from "./StoreHandlers.ts"
 import { TokensHandlers } from "./TokensHandlers.ts"
 import { VerificationHandlers } from "./VerificationHandlers.ts"
 
@@ -51,6 +53,7 @@ const routes = (config: GatewayConfig) =>
     HttpApiBuilder.layer(Api).pipe(
       Layer.provide([
         ServicesHandlers,
+        StoreHandlers,
         LogsHandlers,
         SchedulesHandlers,
         EventsHandlers,
@@ -109,6 +112,7 @@ export default definePlugin({
     Scheduler,
     CapabilityManager,
     Vault,
+    KeyValueStore,
     Verifier,
     Runtime,
   ],

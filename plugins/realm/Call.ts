@@ -15,11 +15,19 @@ import { responseHead } from "./Head.ts"
 /** Credit is given back in steps, so that small pieces do not each cost a frame. */
 const creditStep = windowCost / 4
 
+/**
+ * How long a head waits for its body to begin, in milliseconds. A body that fails within this time
+ * makes the whole response fail; one that is merely slow, such as a stream of events, loses no more.
+ */
+export const firstPieceMs = 25
+
 type Send = (frame: Uint8Array) => void
 
 /** A request that waits for its response, or for the rest of it. */
 export class Call {
-  readonly head = Deferred.makeUnsafe<ServiceResponse, ServiceThrew | NotRunning>()
+  readonly #head = Deferred.makeUnsafe<ServiceResponse, ServiceThrew | NotRunning>()
+  /** Done once the body has begun, ended or failed, or there is none. */
+  readonly #settled = Deferred.makeUnsafe<void, ServiceThrew | NotRunning>()
   readonly #id: number
   readonly #send: Send
   readonly #pieces: Queue.Queue<Uint8Array, ServiceThrew | Cause.Done>
@@ -54,10 +62,24 @@ export class Call {
     this.#began = true
     const { status, headers, hasBody } = head
     Deferred.doneUnsafe(
-      this.head,
+      this.#head,
       Effect.succeed({ status, headers, body: hasBody ? this.#body : null }),
     )
+    if (!hasBody) this.#settle()
     return true
+  }
+
+  #settle(outcome: Effect.Effect<void, ServiceThrew | NotRunning> = Effect.void): void {
+    Deferred.doneUnsafe(this.#settled, outcome)
+  }
+
+  /** Succeeds when the response has begun. What fails before its first byte fails whole. */
+  get response(): Effect.Effect<ServiceResponse, ServiceThrew | NotRunning> {
+    return Effect.tap(Deferred.await(this.#head), () =>
+      Deferred.isDoneUnsafe(this.#settled)
+        ? Deferred.await(this.#settled)
+        : Effect.timeoutOption(Deferred.await(this.#settled), firstPieceMs),
+    )
   }
 
   get #body(): Stream.Stream<Uint8Array, ServiceThrew> {
@@ -79,7 +101,10 @@ export class Call {
   piece(body: Uint8Array): boolean {
     if (!this.#began || this.#window <= 0 || body.length > maxChunkBytes) return false
     this.#window -= chunkCost(body.length)
-    if (body.length > 0) Queue.offerUnsafe(this.#pieces, body)
+    if (body.length > 0) {
+      Queue.offerUnsafe(this.#pieces, body)
+      this.#settle()
+    }
     return true
   }
 
@@ -87,12 +112,14 @@ export class Call {
   end(): boolean {
     if (!this.#began) return false
     Queue.endUnsafe(this.#pieces)
+    this.#settle()
     return true
   }
 
   /** The response will not come, or not whole. */
   fail(error: ServiceThrew | NotRunning): void {
-    Deferred.doneUnsafe(this.head, Effect.fail(error))
+    Deferred.doneUnsafe(this.#head, Effect.fail(error))
+    this.#settle(Effect.fail(error))
     const { message } = error
     Queue.failCauseUnsafe(this.#pieces, Cause.fail(new ServiceThrew({ message })))
   }

@@ -6,7 +6,7 @@
  * Whatever comes out of a realm is hostile: `decode` checks lengths, `Session` the rest.
  */
 
-/** Frame types into the realm. Types 9 to 31 are free for capabilities to come. */
+/** Frame types into the realm. Types up to 31 that are not here are free. */
 export const Inbound = {
   /** id; text: JSON `[method, url, headers, hasBody]`. */
   requestHead: 1,
@@ -22,11 +22,23 @@ export const Inbound = {
   stop: 7,
   /** id of the question; a byte, 1 for the secret and 0 for why there is none; text. */
   secretAnswer: 8,
+  /** id of the question; bytes: what the store answers. @see StoreWire */
+  storeAnswer: 9,
+  /** id of the errand; number: how much more of its body may be sent. */
+  errandCredit: 11,
+  /** id of the errand; text: JSON `[status, headers, hasBody]` of the response. */
+  errandHead: 12,
+  /** id of the errand; bytes of the response's body. */
+  errandChunk: 13,
+  /** id of the errand; the response is complete. */
+  errandEnd: 14,
+  /** id of the errand; text: why there is no response, or not all of it. */
+  errandFailed: 15,
   /** id; text: JSON `[cron, scheduledTime]`. `abort` ends the wait for it too. */
   scheduled: 16,
 } as const
 
-/** Frame types out of the realm. Types 42 to 63 are free for capabilities to come. */
+/** Frame types out of the realm. Types up to 63 that are not here are free. */
 export const Outbound = {
   ready: 32,
   /** text: why the service could not start, or ended. */
@@ -45,12 +57,27 @@ export const Outbound = {
   stopped: 40,
   /** id of the question, none that waits for its answer; text: the name of a secret. */
   secretWanted: 41,
+  /** id of the question, none that waits for its answer; bytes: what to read. @see StoreWire */
+  storeRead: 42,
+  /** The same, with a batch. */
+  storeWrite: 43,
   /** id of `scheduled`, which has ended. */
   scheduledEnd: 53,
   /** id of `scheduled`; text: what the service threw. */
   scheduledBroken: 54,
   /** id: level as in `log`; text: a JSON object, a line break, the message. */
   logFields: 55,
+  /** id of a new errand; text: JSON `[service or null, method, url, headers, length]`. */
+  errandHead: 45,
+  /** id of the errand; bytes of the request's body. */
+  errandChunk: 46,
+  errandEnd: 47,
+  /** id of the errand; the request's body broke off. */
+  errandBroken: 48,
+  /** id of the errand; nobody waits for its response any more. */
+  errandAbort: 49,
+  /** id of the errand; number: how much more of the response may be sent. */
+  errandCredit: 50,
 } as const
 
 /** Largest piece of a body in one frame, in bytes. */
@@ -68,6 +95,10 @@ export const maxPendingScheduled = 64
 /** Headers of one message, and their names and values together in UTF-16 code units. */
 export const maxHeaders = 256
 export const maxHeaderLength = 64 * 1024
+/** What the name and the value of a header may be: what every client takes. */
+export const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
+// oxlint-disable-next-line no-control-regex -- the control characters are what is refused
+export const headerValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 /** What a service's failure may say, in UTF-16 code units. */
 export const maxMessageLength = 4096
 /** One line of a service's log, in UTF-16 code units. */
@@ -81,6 +112,19 @@ export const logsPerSecond = 128
 export const maxPendingSecrets = 64
 /** The name of a secret a service asks for, in UTF-16 code units. */
 export const maxSecretName = 128
+/** Questions to its store one service may have under way, and their bodies together, in bytes. */
+export const maxPendingStore = 64
+export const maxPendingStoreBytes = 512 * 1024
+/** A key of the store, or the prefix or cursor of a list, in UTF-16 code units: more never fit. */
+export const maxStoreKey = 512
+/** Questions to its store that may wait behind those inside the realm. */
+export const maxQueuedStore = 4096
+/** Errands (requests out of a service) that one service may have under way at once. */
+export const maxPendingErrands = 64
+/** The URL of an errand, in UTF-16 code units. */
+export const maxErrandUrl = 16 * 1024
+/** The id of a service that an errand is for, in UTF-16 code units. */
+export const maxServiceId = 128
 /** Timers one service may have set. */
 export const maxTimers = 4096
 

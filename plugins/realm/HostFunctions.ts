@@ -2,6 +2,8 @@
  * The five functions a realm gets from outside, and the bounds they keep. They take and return
  * primitives, have no prototype, and never throw: a realm learns nothing of this one from them.
  */
+import { randomFillSync } from "node:crypto"
+
 import {
   Outbound,
   chunkCost,
@@ -14,6 +16,7 @@ import {
   maxFieldsLength,
   maxLogLength,
   maxMessageLength,
+  maxPendingErrands,
   maxSecretName,
   windowCost,
 } from "./Frame.ts"
@@ -26,6 +29,9 @@ const textLimits = new Map<number, number>([
   [Outbound.scheduledBroken, maxMessageLength],
   [Outbound.secretWanted, maxSecretName],
 ])
+
+const isErrand = (type: number): boolean =>
+  type >= Outbound.errandHead && type <= Outbound.errandCredit
 
 /** How many lines a service may log now; and how many were dropped since the last one. */
 const logBudget = (performance: Performance) => {
@@ -70,10 +76,12 @@ export interface Wiring {
 export class HostFunctions {
   readonly #send: (frame: Uint8Array) => void
   readonly #credits = new Map<number, number>()
+  readonly #errands = new Map<number, number>()
   // Taken now: later these names are gone from the global object.
   readonly #Buffer = globalThis.Buffer
   readonly #performance = globalThis.performance
-  readonly #fill = globalThis.crypto.getRandomValues.bind(globalThis.crypto)
+  // Node's own: what the web's `crypto` loads costs a box a tenth of its start.
+  readonly #fill = randomFillSync
   readonly #mayLog = logBudget(globalThis.performance)
   readonly #begun = globalThis.performance.now()
   #wiring: Wiring | undefined
@@ -104,11 +112,40 @@ export class HostFunctions {
     if (credit !== undefined) this.#credits.set(id, credit + cost)
   }
 
-  #spend(id: number, bytes: number): boolean {
-    const credit = this.#credits.get(id)
+  /** The kernel has no more to say about this errand. */
+  closeErrand(id: number): void {
+    this.#errands.delete(id)
+  }
+
+  /** The kernel has taken so much of an errand's body. */
+  creditErrand(id: number, cost: number): void {
+    const credit = this.#errands.get(id)
+    if (credit !== undefined) this.#errands.set(id, credit + cost)
+  }
+
+  #spend(type: number, id: number, bytes: number): boolean {
+    const credits = type === Outbound.errandChunk ? this.#errands : this.#credits
+    const credit = credits.get(id)
     if (credit === undefined || credit <= 0) return false
-    this.#credits.set(id, credit - chunkCost(bytes))
+    credits.set(id, credit - chunkCost(bytes))
     return true
+  }
+
+  /** Sends a frame about an errand, unless there is none that it could be about. */
+  #sendErrand(type: number, id: number, text: string): number {
+    if (type === Outbound.errandHead) {
+      const head = this.#Buffer.from(text)
+      if (this.#errands.size >= maxPendingErrands || head.length > maxBodyBytes) return 0
+      this.#errands.set(id, windowCost)
+      this.#send(encode(type, id, head))
+      return head.length
+    }
+    // The pieces of a body go out as bytes.
+    if (!this.#errands.has(id) || type === Outbound.errandChunk) return 0
+    if (type === Outbound.errandCredit) this.#send(encodeNumber(type, id, Number(text) >>> 0))
+    else this.#send(encode(type, id))
+    if (type === Outbound.errandAbort) this.closeErrand(id)
+    return 0
   }
 
   #sendText(type: number, id: number, text: string): number {
@@ -117,6 +154,7 @@ export class HostFunctions {
       this.#send(encodeNumber(type, id, Number(text) >>> 0))
       return 0
     }
+    if (isErrand(type)) return this.#sendErrand(type, id, text)
     if (type === Outbound.log || type === Outbound.logFields) {
       const missed = this.#mayLog()
       if (missed === undefined) return 0
@@ -126,7 +164,7 @@ export class HostFunctions {
         )
     }
     const body = Buffer.from(text.slice(0, textLimits.get(type) ?? text.length))
-    if (type === Outbound.responseChunk && !this.#spend(id, body.length)) return body.length
+    if (type === Outbound.responseChunk && !this.#spend(type, id, body.length)) return body.length
     if (type === Outbound.responseEnd || type === Outbound.responseBroken) this.close(id)
     if (body.length <= maxBodyBytes) this.#send(encode(type, id, body))
     else {
@@ -137,10 +175,15 @@ export class HostFunctions {
     return body.length
   }
 
-  #sendBytes(type: number, id: number, length: number): void {
-    if (type !== Outbound.responseChunk || !(length > 0 && length <= maxChunkBytes)) return
+  #sendBytes(type: number, id: number, length: number): boolean {
+    const isQuestion = type === Outbound.storeRead || type === Outbound.storeWrite
+    const isPiece = type === Outbound.responseChunk || type === Outbound.errandChunk
+    if (!isPiece && !isQuestion) return false
+    if (!(length > 0 && length <= (isQuestion ? maxBodyBytes : maxChunkBytes))) return false
     const bytes = this.#wiring?.outbound.subarray(0, length)
-    if (bytes !== undefined && this.#spend(id, length)) this.#send(encode(type, id, bytes))
+    if (bytes === undefined || !(isQuestion || this.#spend(type, id, length))) return false
+    this.#send(encode(type, id, bytes))
+    return true
   }
 
   #wake(delayMs: number): void {
@@ -160,9 +203,10 @@ export class HostFunctions {
         ),
       ),
       bare((type, id, length) =>
-        guard(undefined, () => {
-          if (number(type) && number(id) && number(length)) this.#sendBytes(type, id, length)
-        }),
+        guard(
+          false,
+          () => number(type) && number(id) && number(length) && this.#sendBytes(type, id, length),
+        ),
       ),
       bare((delayMs) =>
         guard(undefined, () => {
@@ -172,7 +216,7 @@ export class HostFunctions {
       bare(() => guard(0, () => this.#performance.now() - this.#begun)),
       bare((length) =>
         guard(undefined, () => {
-          if (number(length)) this.#fill(this.#wiring!.outbound.subarray(0, length) as never)
+          if (number(length)) this.#fill(this.#wiring!.outbound, 0, length)
         }),
       ),
     ]

@@ -23,6 +23,7 @@ import {
 } from "solo"
 
 import { Call } from "./Call.ts"
+import { FetchDesk } from "./FetchDesk.ts"
 import { lineOf } from "./Fields.ts"
 import {
   type Frame,
@@ -38,6 +39,7 @@ import {
 import { requestHead } from "./Head.ts"
 import { LogRing } from "./LogRing.ts"
 import { SecretDesk } from "./SecretDesk.ts"
+import { StoreDesk } from "./StoreDesk.ts"
 
 const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"]
 
@@ -71,6 +73,8 @@ export class Session {
   readonly logs: LogRing
   readonly #carrier: Carrier
   readonly #secrets: SecretDesk
+  readonly #store: StoreDesk
+  readonly #errands: FetchDesk
   readonly #calls = new Map<number, Call>()
   readonly #scheduled = new Map<number, Deferred.Deferred<void, RequestError>>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
@@ -79,21 +83,31 @@ export class Session {
   #phase: "starting" | "running" | "stopping" | "ended" = "starting"
   #lastId = 0
 
-  private constructor(carrier: Carrier, secrets: SecretDesk, now: () => number) {
+  private constructor(
+    carrier: Carrier,
+    secrets: SecretDesk,
+    store: StoreDesk,
+    errands: FetchDesk,
+    now: () => number,
+  ) {
     this.#carrier = carrier
     this.#secrets = secrets
+    this.#store = store
+    this.#errands = errands
     this.logs = new LogRing(now)
   }
 
-  /** Reads of secrets under way end with the scope. */
+  /** What the instance asked of the kernel and is under way ends with the scope. */
   static make(
     carrier: Carrier,
-    { readSecret }: Pick<Program, "readSecret">,
+    { fetch, readSecret, store: own }: Pick<Program, "fetch" | "readSecret" | "store">,
   ): Effect.Effect<Session, never, Scope.Scope> {
     return Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
-      return new Session(carrier, secrets, () => clock.currentTimeMillisUnsafe())
+      const store = yield* StoreDesk.make(carrier.send, own)
+      const errands = yield* FetchDesk.make(carrier.send, fetch)
+      return new Session(carrier, secrets, store, errands, () => clock.currentTimeMillisUnsafe())
     })
   }
 
@@ -150,8 +164,11 @@ export class Session {
         return true
       case Outbound.secretWanted:
         return this.#secrets.accept(frame)
+      case Outbound.storeRead:
+      case Outbound.storeWrite:
+        return this.#store.accept(frame)
       default:
-        return this.#acceptOfCall(frame)
+        return FetchDesk.takes(frame) ? this.#errands.accept(frame) : this.#acceptOfCall(frame)
     }
   }
 
@@ -220,7 +237,10 @@ export class Session {
   request(request: ServiceRequest): Effect.Effect<ServiceResponse, RequestError, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       if (this.#phase !== "running")
-        return yield* new NotRunning({ message: `the instance is ${this.#phase}` })
+        return yield* new NotRunning({
+          message: `the instance is ${this.#phase}`,
+          undelivered: true,
+        })
       if (this.#calls.size >= maxPendingRequests)
         return yield* new Overloaded({
           message: `the service answers ${maxPendingRequests} requests at once and takes no more`,
@@ -238,9 +258,7 @@ export class Session {
         () => Effect.sync(() => this.#abort(id)),
       )
       if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))
-      return yield* Effect.onInterrupt(Deferred.await(call.head), () =>
-        Effect.sync(() => this.#abort(id)),
-      )
+      return yield* Effect.onInterrupt(call.response, () => Effect.sync(() => this.#abort(id)))
     })
   }
 

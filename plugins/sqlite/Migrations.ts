@@ -96,6 +96,35 @@ const createCheckpoints = Effect.gen(function* () {
     ) STRICT`
 })
 
+const createStores = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  // An id is never used again: what is left of a removed store cannot turn up in another one.
+  yield* sql`
+    CREATE TABLE stores (
+      id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+      tenant_id TEXT NOT NULL,
+      service_id TEXT NOT NULL,
+      sequence INTEGER NOT NULL,
+      keys INTEGER NOT NULL,
+      bytes INTEGER NOT NULL,
+      digest TEXT NOT NULL,
+      UNIQUE (tenant_id, service_id)
+    ) STRICT`
+  // Keys are bytes, so that they are ordered as such and NUL is one of them.
+  yield* sql`
+    CREATE TABLE store_entries (
+      store_id INTEGER NOT NULL,
+      key BLOB NOT NULL,
+      version INTEGER NOT NULL,
+      format TEXT NOT NULL,
+      value BLOB NOT NULL,
+      checksum TEXT NOT NULL,
+      PRIMARY KEY (store_id, key)
+    ) STRICT`
+  // Stores that were removed, until their entries are gone.
+  yield* sql`CREATE TABLE store_removals (store_id INTEGER PRIMARY KEY NOT NULL) STRICT`
+})
+
 const createSchedules = Effect.gen(function* () {
   const sql = yield* SqlClient
   // One row per service and cron expression: up to where its due times had their turn.
@@ -121,5 +150,6 @@ export const migrations = fromRecord({
   "0002_create_tokens": createTokens,
   "0003_create_vault": createVault,
   "0004_create_checkpoints": createCheckpoints,
+  "0005_create_stores": createStores,
   "0006_create_schedules": createSchedules,
 })

@@ -14,7 +14,7 @@ import { LoggedSpec } from "./ServiceSpec.ts"
 import { empty, factTypes, type ServiceFact, type State } from "./State.ts"
 
 /** To be raised whenever the fold gives another state for the same events. */
-const foldVersion = 1
+const foldVersion = 2
 
 /**
  * What a checkpoint's text depends on beside the log. A checkpoint of another format is ignored:
@@ -24,15 +24,17 @@ export const checkpointFormat = `${foldVersion}.${schemaVersion}/${factTypes.joi
 
 const name = Schema.Struct({ tenantId: TenantId, serviceId: ServiceId })
 
+const known = { name, revision: Count, eventId: Count, latestId: Count, highest: Count }
+
 const Fact = Schema.Union([
   Schema.TaggedStruct("Deployed", {
-    name,
-    revision: Count,
+    ...known,
     spec: LoggedSpec,
     deployedAt: Schema.String,
-    eventId: Count,
+    previous: Schema.NullOr(Schema.Struct({ revision: Count, spec: LoggedSpec })),
+    swappingTo: Schema.NullOr(Count),
   }),
-  Schema.TaggedStruct("Killed", { name, revision: Count, eventId: Count }),
+  Schema.TaggedStruct("Killed", known),
 ])
 
 const Line = Schema.fromJsonString(Schema.toCodecJson(Fact))

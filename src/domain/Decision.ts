@@ -4,7 +4,7 @@
  */
 import { isUp, type ServiceStatus } from "./Service.ts"
 import { isSameSpec, type LoggedSpec } from "./ServiceSpec.ts"
-import type { ServiceFact } from "./State.ts"
+import type { Revision, ServiceFact } from "./State.ts"
 
 /** The service as it runs, if it does. */
 export interface Current {
@@ -40,7 +40,49 @@ export const decideDeploy = (
   if (fact?._tag === "Deployed" && isSameSpec(fact.spec, spec)) {
     return { _tag: "StartAgain", revision: fact.revision }
   }
-  return { _tag: "Deploy", revision: (fact?.revision ?? 0) + 1 }
+  return { _tag: "Deploy", revision: (fact?.highest ?? 0) + 1 }
+}
+
+/** What to do about a request to swap. */
+export type SwapDecision =
+  /** There is nothing to swap. */
+  | { readonly _tag: "NotFound" }
+  /** The identical spec runs. */
+  | { readonly _tag: "Unchanged" }
+  /** The identical spec is a fact but does not run: start it again, with nothing new to log. */
+  | { readonly _tag: "StartAgain" }
+  /** Start it beside what there is, as revision `to`. */
+  | { readonly _tag: "Swap"; readonly from: number; readonly to: number }
+
+/** Decides a swap to `spec`, given the latest fact and what runs. */
+export const decideSwap = (
+  fact: ServiceFact | undefined,
+  current: Current | undefined,
+  spec: LoggedSpec,
+): SwapDecision => {
+  if (fact?._tag !== "Deployed") return { _tag: "NotFound" }
+  if (!isSameSpec(fact.spec, spec)) {
+    return { _tag: "Swap", from: fact.revision, to: fact.highest + 1 }
+  }
+  return isUp(current) && current?.revision === fact.revision
+    ? { _tag: "Unchanged" }
+    : { _tag: "StartAgain" }
+}
+
+/** What to do about a request to roll back. */
+export type RollbackDecision =
+  | { readonly _tag: "NotFound" }
+  /** It has been nothing else since it was last killed. */
+  | { readonly _tag: "NoPrevious" }
+  /** Swap back to what it was. */
+  | { readonly _tag: "Swap"; readonly from: number; readonly to: Revision }
+
+/** Decides a rollback, given the latest fact. */
+export const decideRollback = (fact: ServiceFact | undefined): RollbackDecision => {
+  if (fact?._tag !== "Deployed") return { _tag: "NotFound" }
+  return fact.previous === null
+    ? { _tag: "NoPrevious" }
+    : { _tag: "Swap", from: fact.revision, to: fact.previous }
 }
 
 /** What to do about a service that ended without being asked to. */

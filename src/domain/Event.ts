@@ -23,6 +23,18 @@ export const payloads = {
   service_deployment_failed: Schema.Struct({ reason, artifact: Schema.String }),
   /** A tenant ended a service: it stays dead whatever happens (promise 2). */
   service_killed: Schema.Struct({ revision: Count, force: Schema.Boolean }),
+  /** A new revision is about to be started beside the running one; `to` is used up by it. */
+  hot_swap_started: Schema.Struct({ from: Count, to: Count, artifact: Schema.String }),
+  /** The service is `revision` from now on: a swap's only point of no return. */
+  hot_swap_succeeded: Schema.Struct({
+    revision: Count,
+    previousRevision: Count,
+    spec: LoggedSpec,
+  }),
+  /** Revision `to` had taken over, or was left open by a crash; the service is `from` again. */
+  hot_swap_rolled_back: Schema.Struct({ from: Count, to: Count, reason }),
+  /** Revision `to` never took over; the service is `from` as before. */
+  hot_swap_failed: Schema.Struct({ from: Count, to: Count, reason }),
   /** A running service ended without being asked to. */
   service_crashed: Schema.Struct({ revision: Count, reason }),
   /** A service was ended because it broke a limit, `value` in the unit the limit's name says. */
@@ -89,8 +101,15 @@ export const payloads = {
   secret_accessed: Schema.Struct({ name: SecretName, unrecorded: Count }),
   /** A service asked for a secret that its spec does not name. */
   secret_access_denied: Schema.Struct({ name: Schema.String, reason, unrecorded: Count }),
+  /**
+   * A service sent a request where it may not: `destination` is `host:port`, or `service:` and an
+   * id. At most a few a minute are recorded; `unrecorded` counts those left out before this one.
+   */
+  fetch_denied: Schema.Struct({ destination: Schema.String, reason, unrecorded: Count }),
   /** A secret is gone, ciphertext and all. */
   secret_revoked: Schema.Struct({ name: SecretName }),
+  /** All that a service had stored was removed; what it stores is no event. */
+  store_cleared: Schema.Struct({}),
   /** Every data key of the vault is wrapped by a new master key. */
   master_key_rotated: Schema.Struct({ keys: Count }),
   /** A kernel process started on this data directory. */

@@ -41,16 +41,18 @@ const isSameFact = (left: ServiceFact | undefined, right: ServiceFact | undefine
     ? left === right
     : left._tag === right._tag &&
       left.revision === right.revision &&
+      left.highest === right.highest &&
       (left._tag === "Killed" || right._tag === "Killed" || left.eventId === right.eventId)
 
 /**
- * Whether the log has moved on from what is remembered, rather than lost some of it: revisions
- * only grow, and a kill keeps the revision it ends.
+ * Whether the log has moved on from what is remembered, rather than lost some of it: the highest
+ * revision only grows, a kill keeps the revision it ends, and a rollback is a later event.
  */
 const isLater = (logged: ServiceFact | undefined, remembered: ServiceFact | undefined): boolean => {
   if (logged === undefined) return false
   if (remembered === undefined) return true
-  if (logged.revision !== remembered.revision) return logged.revision > remembered.revision
+  if (logged.highest !== remembered.highest) return logged.highest > remembered.highest
+  if (logged.revision !== remembered.revision) return logged.eventId > remembered.eventId
   return logged._tag === "Killed" && remembered._tag === "Deployed"
 }
 

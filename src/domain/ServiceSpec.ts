@@ -16,6 +16,8 @@ export const maxSourceBytes = 1024 * 1024
 export const ServiceLimits = Schema.Struct({
   /** JavaScript heap, in MiB. */
   heapMb: bounded(8, 4096, 64),
+  /** Share of one processor, averaged over some seconds; beyond it the service is ended. */
+  cpuPercent: bounded(1, 10_000, 200),
   /** How long module evaluation and `start` may take together. */
   startupTimeoutMs: bounded(10, 300_000, 5000),
   /** How long `stop` may take before the service is killed. */
@@ -53,6 +55,13 @@ const VariableName = Schema.String.check(
   }),
 )
 
+const HealthPath = Schema.String.check(
+  Schema.isPattern(/^\/[!"$-~]{0,1023}$/, {
+    expected: "a path, and a query if need be: / and at most 1023 visible ASCII characters but #",
+  }),
+)
+const isServiceId = Schema.is(ServiceId)
+
 /** Everything about a service but its name and source. */
 const terms = {
   format: SourceFormat.pipe(Schema.withDecodingDefaultKey(Effect.succeed("typescript" as const))),
@@ -65,8 +74,12 @@ const terms = {
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   /** Names of the tenant's secrets that the service may read. */
   secrets: names(128),
+  /** Services of the same tenant that the service may call; `*` for all of them. */
+  services: names(128),
   /** Destinations, `host:port`, that the service may reach. */
   network: names(128),
+  /** Path that a new revision must answer with 2xx before a hot swap hands it requests. */
+  healthPath: Schema.NullOr(HealthPath).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
 }
 
 /** What `POST /v1/services` accepts. */
@@ -74,6 +87,12 @@ export const ServiceSpec = Schema.Struct({
   serviceId: ServiceId,
   source: Schema.String.check(Schema.isMinLength(1)),
   ...terms,
+  services: terms.services.check(
+    Schema.makeFilter((ids) => {
+      const wrong = ids.findIndex((id) => id !== "*" && !isServiceId(id))
+      return wrong === -1 || { path: [wrong], issue: "Expected the id of a service, or *" }
+    }),
+  ),
   /** When `scheduled` is called: cron expressions in UTC, five fields or six with seconds first. */
   crons: Crons.pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
 })

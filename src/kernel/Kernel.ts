@@ -40,12 +40,17 @@ import { layerDeployer } from "./services/DeployerLive.ts"
 import { Ingress } from "./services/Ingress.ts"
 import { layerIngress } from "./services/IngressLive.ts"
 import { LogStore } from "./services/LogStore.ts"
+import { layerOutbound } from "./services/OutboundLive.ts"
 import { Registry } from "./services/Registry.ts"
 import { Runtime } from "./services/Runtime.ts"
 import { ServiceLock } from "./services/ServiceLock.ts"
 import { ServiceLogs } from "./services/ServiceLogs.ts"
 import { layerServiceLogs } from "./services/ServiceLogsKept.ts"
 import { layerSupervisor } from "./services/Supervisor.ts"
+import { Swaps } from "./services/Swaps.ts"
+import { KeyValueStore } from "./store/KeyValueStore.ts"
+import { layerKeyValueStore } from "./store/KeyValueStoreSql.ts"
+import { layerStoresAudit } from "./store/StoresAudit.ts"
 import { MasterKeys } from "./vault/MasterKeys.ts"
 import { Vault } from "./vault/Vault.ts"
 import { layerVaultAudit } from "./vault/VaultAudit.ts"
@@ -90,6 +95,7 @@ export const kernelProvides = [
   CapabilityManager,
   TokenStore,
   Vault,
+  KeyValueStore,
 ] as const
 
 /** What must be on disk before a run's last word. */
@@ -98,8 +104,10 @@ const layerFlushes = Layer.effectDiscard(
     const lifecycle = yield* Lifecycle
     const capabilities = yield* CapabilityManager
     const vault = yield* Vault
+    const stores = yield* KeyValueStore
     lifecycle.onFlush("the token store", capabilities.flush)
     lifecycle.onFlush("the vault", vault.flush)
+    lifecycle.onFlush("the services' stores", stores.flush)
   }),
 )
 
@@ -110,19 +118,25 @@ const layerFlushes = Layer.effectDiscard(
  * nothing.
  */
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
-  Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
+  Layer.mergeAll(layerDeployer, layerVerifier).pipe(
     Layer.provideMerge(layerReplayer),
+    Layer.provideMerge(Swaps.layer),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(layerScheduler),
+    Layer.provideMerge(layerOutbound),
+    Layer.provideMerge(layerIngress),
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, layerServiceLogs, Registry.layer),
     ),
     Layer.provideMerge(layerCheckpoints),
-    Layer.provideMerge(Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit)),
+    Layer.provideMerge(
+      Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit, layerStoresAudit),
+    ),
     Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(
       Layer.mergeAll(
         layerVault,
+        layerKeyValueStore,
         layerCapabilityManager({
           ...defaultCapabilityOptions,
           cleanupIntervalMs: settings.tokenCleanupIntervalMs,

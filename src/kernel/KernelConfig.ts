@@ -18,6 +18,10 @@ export const KernelSettings = Schema.Struct({
   /** Services the kernel runs at most, and one tenant. */
   maxServices: bounded(1, 100_000, 2000),
   maxServicesPerTenant: bounded(1, 100_000, 500),
+  /** Entries and bytes the store of one service holds at most, and bytes all of one tenant. */
+  storeMaxKeys: bounded(1, 1_000_000_000, 100_000),
+  storeMaxBytes: bounded(1024, 2 ** 40, 64 * 1024 * 1024),
+  storeMaxTenantBytes: bounded(1024, 2 ** 40, 1024 * 1024 * 1024),
   /** How often expired tokens are removed from memory and disk. */
   tokenCleanupIntervalMs: bounded(1, 86_400_000, 3_600_000),
   /** Events after which a checkpoint is taken: what a start folds at most, roughly. */

@@ -36,6 +36,20 @@ export const writeAtomically = async (path: string, text: string): Promise<void>
   await syncDirectory(dirname(path))
 }
 
+const reasons: Readonly<Record<string, string>> = {
+  EISDIR: "it is a directory, and must be a file; move it away",
+  EACCES: "this user may not use it",
+  EPERM: "this user may not use it",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+}
+
+/** Why a file could not be read, written or removed, for people. */
+export const fileTrouble = (cause: unknown): string => {
+  const { code, message } = cause as NodeJS.ErrnoException
+  return reasons[code === "ERR_FS_EISDIR" ? "EISDIR" : (code ?? "")] ?? message
+}
+
 /** The text of `path`, or `undefined` when there is no such file. */
 export const readIfThere = async (path: string): Promise<string | undefined> => {
   try {

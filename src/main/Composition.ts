@@ -83,5 +83,5 @@ export const compose = Effect.fn("Composition.compose")(function* (
     )
     return yield* badConfiguration(lines[0]!, ...lines.slice(1))
   }
-  return yield* build(all, given, failures)
+  return yield* build(all, given, failures, { startTimeoutMs: config.pluginStartTimeoutMs })
 })

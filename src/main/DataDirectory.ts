@@ -39,7 +39,7 @@ export class DataDirectoryUnusable extends Schema.TaggedError<DataDirectoryUnusa
   { path: Schema.String, reason: Schema.String },
 ) {
   override get message(): string {
-    return `the data directory ${this.path} cannot be used: ${this.reason}; choose another one with SOLO_DATA_DIR`
+    return `the data directory ${this.path} cannot be used: ${this.reason}; mend it, or choose another one with SOLO_DATA_DIR`
   }
 }
 

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 
 import { PluginsRefused } from "../kernel/plugin/PluginError.ts"
 import { DataDirectoryHeld, DataDirectoryUnusable } from "./DataDirectory.ts"
+import { BadMasterKey } from "./MasterKeyFile.ts"
 import { SecretFileInvalid } from "./RootTokenFile.ts"
 
 /** Exit codes. */
@@ -42,6 +43,7 @@ const codeOf = (error: unknown): number => {
   if (error instanceof DataDirectoryHeld) return exitCodes.held
   return error instanceof DataDirectoryUnusable ||
     error instanceof SecretFileInvalid ||
+    error instanceof BadMasterKey ||
     error instanceof PluginsRefused
     ? exitCodes.configuration
     : exitCodes.failed

@@ -17,7 +17,7 @@ import {
   MasterKeys,
   MasterKeysKept,
 } from "../kernel/vault/MasterKeys.ts"
-import { readIfThere, writeAtomically } from "./AtomicFile.ts"
+import { fileTrouble, readIfThere, writeAtomically } from "./AtomicFile.ts"
 
 /** The master key cannot be used as it is. */
 export class BadMasterKey extends Schema.TaggedError<BadMasterKey>()("BadMasterKey", {
@@ -49,8 +49,6 @@ export const parseMasterKey = (
         )
   })
 
-const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : "unknown")
-
 const write = (path: string, keys: ReadonlyArray<MasterKey>) =>
   Effect.tryPromise({
     try: () => {
@@ -60,7 +58,7 @@ const write = (path: string, keys: ReadonlyArray<MasterKey>) =>
     catch: (cause) =>
       new MasterKeysKept({
         reason: "storage",
-        message: `${path} could not be written: ${reasonOf(cause)}`,
+        message: `${path} could not be written: ${fileTrouble(cause)}`,
       }),
   })
 
@@ -72,7 +70,7 @@ const read = Effect.fnUntraced(function* (path: string) {
   const text = yield* Effect.tryPromise({
     try: () => readIfThere(path),
     catch: (cause) =>
-      new BadMasterKey({ source: path, message: `${path} cannot be read: ${reasonOf(cause)}` }),
+      new BadMasterKey({ source: path, message: `${path} cannot be read: ${fileTrouble(cause)}` }),
   })
   if (text === undefined) return undefined
   const lines = text.split("\n").filter((line) => line.trim() !== "")
@@ -81,24 +79,26 @@ const read = Effect.fnUntraced(function* (path: string) {
   )
 })
 
-/** Master keys in the data directory, made at the first start. */
+/**
+ * Master keys in the data directory. Where there is none, one is made, and written once it is to be
+ * kept: a start that is refused, as over a database sealed with a lost key, leaves no file behind.
+ */
 export const layerMasterKeyFile = (dataDirectory: string) =>
   Layer.effect(
     MasterKeys,
     Effect.gen(function* () {
       const path = join(dataDirectory, masterKeyFile)
-      let keys = yield* read(path)
-      if (keys === undefined) {
-        keys = [yield* generate]
-        yield* write(path, keys)
-      }
-      let ring = keys as [MasterKey, ...Array<MasterKey>]
+      const stored = yield* read(path)
+      let isKept = stored !== undefined
+      let ring = (stored ?? [yield* generate]) as [MasterKey, ...Array<MasterKey>]
       const replace = (next: [MasterKey, ...Array<MasterKey>]) =>
         Effect.map(write(path, next), () => {
           ring = next
+          isKept = true
         })
       return MasterKeys.of({
         keys: Effect.sync(() => ring),
+        keep: Effect.suspend(() => (isKept ? Effect.void : replace(ring))),
         add: Effect.flatMap(generate, (key) => Effect.as(replace([key, ...ring]), key)),
         retire: Effect.suspend(() => replace([ring[0]])),
       })
@@ -109,6 +109,7 @@ export const layerMasterKeyFile = (dataDirectory: string) =>
 export const layerMasterKeysFixed = (keys: readonly [MasterKey, ...Array<MasterKey>]) =>
   Layer.succeed(MasterKeys, {
     keys: Effect.succeed(keys),
+    keep: Effect.void,
     add: Effect.fail(
       new MasterKeysKept({
         reason: "fixed",

@@ -8,4 +8,4 @@ import * as Layer from "effect/Layer"
 import { Digest } from "../kernel/log/Digest.ts"
 
 /** Provides {@link Digest}. */
-export const layer = Layer.succeed(Digest, { sha256: (text) => hash("sha256", text) })
+export const layer = Layer.succeed(Digest, { sha256: (data) => hash("sha256", data) })

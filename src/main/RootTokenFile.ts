@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 
 import { RootToken, RootTokenKept } from "../kernel/capability/RootToken.ts"
-import { readIfThere, writeAtomically } from "./AtomicFile.ts"
+import { fileTrouble, readIfThere, writeAtomically } from "./AtomicFile.ts"
 
 /** Random bytes in a generated token; base64url makes 43 characters of them. */
 const tokenBytes = 32
@@ -32,7 +32,7 @@ export class SecretFileInvalid extends Schema.TaggedError<SecretFileInvalid>()(
 }
 
 const failed = (path: string) => (cause: unknown) =>
-  new SecretFileInvalid({ path, reason: (cause as Error).message })
+  new SecretFileInvalid({ path, reason: fileTrouble(cause) })
 
 const close = Effect.fnUntraced(function* (path: string) {
   const stats = yield* Effect.tryPromise({ try: () => fs.stat(path), catch: failed(path) })

@@ -111,6 +111,10 @@ export const settings = {
     ...text("SOLO_RUNTIME", "the name of a runtime driver", /^[a-z0-9-]{1,64}$/, ""),
     fallback: undefined as string | undefined,
   },
+  pluginStartTimeoutMs: {
+    ...integer("SOLO_PLUGIN_START_TIMEOUT_MS", 1, 24 * hour, 0),
+    fallback: undefined as number | undefined,
+  },
   recoveryTimeoutMs: integer("SOLO_RECOVERY_TIMEOUT_MS", 1, 24 * hour, 120_000),
   recoveryConcurrency: integer("SOLO_RECOVERY_CONCURRENCY", 1, 1024, 8),
   autoFix: {
@@ -125,6 +129,9 @@ export const settings = {
   tokenCleanupIntervalMs: integer("SOLO_TOKEN_CLEANUP_INTERVAL_MS", 1, 24 * hour, hour),
   maxServices: integer("SOLO_MAX_SERVICES", 1, 100_000, 2000),
   maxServicesPerTenant: integer("SOLO_MAX_SERVICES_PER_TENANT", 1, 100_000, 500),
+  storeMaxKeys: integer("SOLO_STORE_MAX_KEYS", 1, 1_000_000_000, 100_000),
+  storeMaxBytes: integer("SOLO_STORE_MAX_BYTES", 1024, 2 ** 40, 64 * 1024 * 1024),
+  storeMaxTenantBytes: integer("SOLO_STORE_MAX_TENANT_BYTES", 1024, 2 ** 40, 1024 * 1024 * 1024),
   logLevel: choice(
     "SOLO_LOG_LEVEL",
     ["trace", "debug", "info", "warn", "error", "fatal", "none"],

@@ -45,6 +45,16 @@ export interface Listeners {
 /** The environment variable by which `Handover` tells its child that it is one. */
 export const handoverVariable = "_SOLO_HANDOVER"
 
+const endEarly = (): void => process.exit(0)
+
+/**
+ * Until `listen` is called, a request to stop ends the process at once with exit code 0: nothing
+ * has begun that would have to be shut down.
+ */
+export const listenEarly = (): void => {
+  for (const signal of stopSignals) process.on(signal, endEarly)
+}
+
 /**
  * Calls `onStop` at the first request to stop and `onExit` at a second signal. Tells a parent that
  * handed over to us that signals are welcome from now on. Never removed: the process listens until
@@ -58,6 +68,8 @@ export const listen = ({ onExit, onStop }: Listeners): void => {
       if (request === "stop") onStop(signal)
       if (request === "exit") onExit(exitCodeBySignal[signal])
     })
+    // After that: without any listener in between, a signal on its way to us would be lost.
+    process.off(signal, endEarly)
   }
   if (process.env[handoverVariable] === undefined || process.channel === undefined) return
   delete process.env[handoverVariable]

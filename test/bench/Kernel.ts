@@ -6,12 +6,12 @@ import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
 
-import { genesis, linkHash } from "../../src/domain/HashChain.ts"
-import { sha256 } from "../kernel/Sha256.ts"
+import { draft } from "../../src/domain/Event.ts"
+import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import { call, type KernelProcess, ready, startKernel } from "../process/KernelProcess.ts"
+import { fillLog } from "./LogFile.ts"
 import { type Measurement, median, timed } from "./Measurement.ts"
 
 const repeats = 5
@@ -47,39 +47,13 @@ const startToReady = async (dataDir: string) => {
   return { took, running: running! }
 }
 
-/** Fills the log of a stopped kernel with well-formed events that recovery need not look at. */
-const fillLog = (dataDir: string, count: number) => {
-  const database = new DatabaseSync(join(dataDir, "solo.db"))
-  const head = database.prepare("SELECT last_id, last_hash FROM log_head").get() ?? {
-    last_id: 0,
-    last_hash: genesis,
-  }
-  const insert = database.prepare(
-    `INSERT INTO events (id, time, tenant_id, service_id, type, version, payload, actor, causation_id, hash)
-     VALUES (?, ?, 'bench', 'filler', 'service_restarted', 1, ?, NULL, NULL, ?)`,
+/** Well-formed, and nothing that recovery need look at. */
+const filler = (n: number) =>
+  draft(
+    "service_restarted",
+    { revision: 1, restarts: n },
+    { tenantId: TenantId.make("bench"), serviceId: ServiceId.make("filler") },
   )
-  let id = Number(head["last_id"])
-  let hash = String(head["last_hash"])
-  const time = "2026-01-01T00:00:00.000Z"
-  database.exec("BEGIN")
-  for (let n = 0; n < count; n++) {
-    id += 1
-    const payload = `{"revision":1,"restarts":${n}}`
-    const link = {
-      id,
-      time,
-      tenantId: "bench",
-      serviceId: "filler",
-      type: "service_restarted",
-      version: 1,
-    }
-    hash = linkHash(sha256, hash, { ...link, actor: null, causationId: null, payload })
-    insert.run(id, time, payload, hash)
-  }
-  database.prepare("UPDATE log_head SET last_id = ?, last_hash = ?").run(id, hash)
-  database.exec("COMMIT")
-  database.close()
-}
 
 const deployToAnswer = async (running: KernelProcess) => {
   const sample: Array<number> = []
@@ -120,7 +94,7 @@ export const benchKernel = async (): Promise<ReadonlyArray<Measurement>> => {
   const recovery = await recoveryOf100(dataDir, empty.running)
   const other = join(root, "other")
   await (await startToReady(other)).running.end("SIGTERM")
-  fillLog(other, 100_000)
+  fillLog(join(other, "solo.db"), 100_000, filler)
   const full = await startToReady(other)
   await full.running.end("SIGTERM")
   const workers = await bareWorkers(100)

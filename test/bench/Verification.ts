@@ -15,13 +15,12 @@ import type { SqlClient } from "effect/sql/SqlClient"
 
 import { layerSqlite } from "../../plugins/sqlite/index.ts"
 import { draft, type EventDraft } from "../../src/domain/Event.ts"
-import { genesis } from "../../src/domain/HashChain.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import { LoggedSpec } from "../../src/domain/ServiceSpec.ts"
 import type { Digest } from "../../src/kernel/log/Digest.ts"
-import { encodePayload, type EventRow, toRow } from "../../src/kernel/log/EventRow.ts"
 import { auditLog, auditStart } from "../../src/kernel/recovery/LogAudit.ts"
 import { layerDigest, sha256 } from "../kernel/Sha256.ts"
+import { fillLog } from "./LogFile.ts"
 
 /** Services the events are about; every tenth event is a deployment. */
 const services = 100
@@ -35,27 +34,6 @@ const draftOf = (index: number): EventDraft => {
   }
   const spec = Schema.decodeSync(LoggedSpec)({ serviceId, artifact: sha256(serviceId) })
   return draft("service_deployed", { revision, spec }, origin)
-}
-
-const columns =
-  "id, time, tenant_id, service_id, type, version, payload, actor, causation_id, hash".split(", ")
-
-const fill = (filename: string, events: number) => {
-  const database = new DatabaseSync(filename)
-  const insert = database.prepare(
-    `INSERT INTO events (${columns.join(", ")}) VALUES (${columns.map((name) => `:${name}`).join(", ")})`,
-  )
-  let last: Pick<EventRow, "id" | "hash"> = { id: 0, hash: genesis }
-  database.exec("BEGIN")
-  for (let index = 0; index < events; index++) {
-    const event = draftOf(index)
-    const row = toRow(sha256, last, "2026-01-01T00:00:00.000Z", event, encodePayload(event))
-    insert.run({ ...row })
-    last = row
-  }
-  database.prepare("INSERT OR REPLACE INTO log_head VALUES (1, ?, ?)").run(last.id, last.hash)
-  database.exec("COMMIT")
-  database.close()
 }
 
 const plainScan = (filename: string): number => {
@@ -94,7 +72,7 @@ export const benchVerification = async (events = 200_000) => {
   const filename = join(directory, "solo.db")
   try {
     await within(filename, Effect.void)
-    fill(filename, events)
+    fillLog(filename, events, draftOf)
     const plain = plainScan(filename)
     const { took, longest } = await within(
       filename,

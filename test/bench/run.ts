@@ -1,12 +1,14 @@
 /**
  * `npm run bench`: all benchmarks, or those whose names are given.
  */
+import { benchBombs } from "./Bombs.ts"
 import { benchBoxes } from "./Boxes.ts"
 import { benchCapabilities } from "./Capabilities.ts"
 import { benchEventStore } from "./EventStore.ts"
 import { benchFairness } from "./Fairness.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
+import { benchRecovery } from "./Recovery.ts"
 import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
@@ -14,8 +16,10 @@ const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>
   kernel: benchKernel,
   capabilities: benchCapabilities,
   verification: benchVerification,
+  recovery: benchRecovery,
   boxes: benchBoxes,
   fairness: benchFairness,
+  bombs: benchBombs,
 }
 
 const chosen = process.argv.slice(2)

@@ -12,9 +12,11 @@ import * as Stream from "effect/Stream"
 import { Runtime } from "solo"
 
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
+import { fetchContract } from "./RuntimeFetch.ts"
 import { requestContract } from "./RuntimeRequests.ts"
 import { scheduledContract } from "./RuntimeScheduled.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
+import { storeContract } from "./RuntimeStore.ts"
 
 const hello = fetching("return new Response('hello')")
 
@@ -87,6 +89,8 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
 
   requestContract(name, layer)
   secretsContract(name, layer)
+  storeContract(name, layer)
+  fetchContract(name, layer)
   scheduledContract(name, layer)
 
   describe(`${name}: the end`, () => {

@@ -14,6 +14,15 @@ import {
   TenantId,
 } from "solo"
 
+const refused = Effect.fail({ code: "unavailable", message: "there is no store" } as const)
+
+/** A store that refuses everything. */
+export const noStore: Program["store"] = {
+  get: () => refused,
+  list: () => refused,
+  write: () => refused,
+}
+
 /** A program of `code`, with defaults for whatever else it has. */
 export const programOf = (code: string, options: Partial<Program> = {}): Program => ({
   name: { tenantId: TenantId.make("acme"), serviceId: ServiceId.make("greeter") },
@@ -23,6 +32,8 @@ export const programOf = (code: string, options: Partial<Program> = {}): Program
   env: {},
   crons: [],
   readSecret: (name) => Effect.fail({ message: `there is no secret ${name}` }),
+  store: noStore,
+  fetch: () => Effect.fail({ message: "this service reaches nothing" }),
   ...options,
 })
 

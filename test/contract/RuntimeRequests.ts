@@ -146,6 +146,38 @@ export const requestContract = (name: string, layer: Layer.Layer<Runtime, unknow
         assert.match(error.message, /spilled/)
       }))
 
+    const get = { method: "GET", url: "http://greeter/", headers: [], body: null }
+
+    test("a body that fails before its first byte fails the response", () =>
+      Effect.gen(function* () {
+        for (const body of [
+          "pull() { throw new Error('spilled') }",
+          "async pull() { await null; throw new Error('spilled') }",
+          "start(c) { c.error(new Error('spilled')) }",
+        ]) {
+          const instance = yield* startService(
+            fetching(`return new Response(new ReadableStream({ ${body} }))`),
+          )
+          const error = yield* Effect.flip(instance.request(get))
+          assert.strictEqual(error._tag, "ServiceThrew")
+          assert.match(error.message, /spilled/)
+        }
+      }))
+
+    test("a body that does not begin does not keep back the head", () =>
+      Effect.gen(function* () {
+        const instance = yield* startService(`let go
+          export default { fetch(request) {
+            if (request.url.endsWith("/go")) { go(); return new Response() }
+            return new Response(new ReadableStream({ async pull(c) {
+              await new Promise((resolve) => (go = resolve)); c.enqueue(new Uint8Array(3)); c.close() } }),
+              { status: 201 }) } }`)
+        const response = yield* instance.request(get)
+        assert.strictEqual(response.status, 201)
+        yield* ask(instance, { url: "http://greeter/go" })
+        assert.deepStrictEqual(yield* Stream.runCollect(response.body!), [new Uint8Array(3)])
+      }))
+
     test("closing the request's scope aborts it in the service", () =>
       Effect.gen(function* () {
         const instance = yield* startService(
@@ -211,6 +243,14 @@ export const requestContract = (name: string, layer: Layer.Layer<Runtime, unknow
         /must return a Response/,
       ],
       "returns Response.error()": ["return Response.error()", /must return a Response/],
+      "returns a header with a control character": [
+        "return new Response('x', { headers: { 'x-odd': 'a\\u0001b' } })",
+        /the header "x-odd" is none/,
+      ],
+      "returns a header with an endless name": [
+        "return new Response('x', { headers: [['x'.repeat(257), '']] })",
+        /is none that HTTP can carry/,
+      ],
       "returns a used Response": [
         "const r = new Response('x'); await r.text(); return r",
         /read already/,

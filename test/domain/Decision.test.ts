@@ -6,13 +6,15 @@ import {
   type Current,
   decideDeploy,
   decideRestart,
+  decideRollback,
+  decideSwap,
   firstDelayMs,
   maxDelayMs,
 } from "../../src/domain/Decision.ts"
 import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import type { ServiceStatus } from "../../src/domain/Service.ts"
 import { isSameSpec, LoggedSpec, type RestartType } from "../../src/domain/ServiceSpec.ts"
-import type { ServiceFact } from "../../src/domain/State.ts"
+import type { Revision, ServiceFact } from "../../src/domain/State.ts"
 
 type Terms = Partial<typeof LoggedSpec.Encoded>
 
@@ -23,15 +25,31 @@ const name = { tenantId: TenantId.make("t"), serviceId: ServiceId.make("a") }
 const one = specOf()
 const two = specOf({ artifact: "b".repeat(64) })
 
-const deployed = (spec: LoggedSpec, revision: number): ServiceFact => ({
+const deployed = (
+  spec: LoggedSpec,
+  revision: number,
+  more: { readonly highest?: number; readonly previous?: Revision } = {},
+): ServiceFact => ({
   _tag: "Deployed",
   name,
   revision,
   spec,
   deployedAt: "",
   eventId: 1,
+  latestId: 1,
+  highest: revision,
+  previous: null,
+  swappingTo: null,
+  ...more,
 })
-const killed = (revision: number): ServiceFact => ({ _tag: "Killed", name, revision, eventId: 1 })
+const killed = (revision: number, highest = revision): ServiceFact => ({
+  _tag: "Killed",
+  name,
+  revision,
+  eventId: 1,
+  latestId: 1,
+  highest,
+})
 const as = (status: ServiceStatus, spec: LoggedSpec): Current => ({ status, revision: 3, spec })
 
 describe("decideDeploy", () => {
@@ -82,6 +100,52 @@ describe("decideDeploy", () => {
     it(`${what}: ${JSON.stringify(expected)}`, () => {
       assert.deepStrictEqual(decideDeploy(fact, current, spec), expected as never)
     })
+  }
+})
+
+describe("decideSwap", () => {
+  const swap = { _tag: "Swap", from: 3, to: 4 }
+  const cases: ReadonlyArray<[string, ServiceFact | undefined, Current | undefined, object]> = [
+    ["never deployed", undefined, undefined, { _tag: "NotFound" }],
+    ["killed", killed(3), undefined, { _tag: "NotFound" }],
+    ["killed, but still there", killed(3), as("running", one), { _tag: "NotFound" }],
+    ["another runs", deployed(one, 3), as("running", one), swap],
+    ["another restarts", deployed(one, 3), as("restarting", one), swap],
+    ["another failed", deployed(one, 3), as("failed", one), swap],
+    ["another stopped", deployed(one, 3), as("stopped", one), swap],
+    ["another is not there yet", deployed(one, 3), undefined, swap],
+    ["the same runs", deployed(two, 3), as("running", two), { _tag: "Unchanged" }],
+    ["the same failed", deployed(two, 3), as("failed", two), { _tag: "StartAgain" }],
+    ["the same, but an older runs", deployed(two, 5), as("running", two), { _tag: "StartAgain" }],
+    [
+      "a number was used up",
+      deployed(one, 3, { highest: 7 }),
+      as("running", one),
+      { ...swap, to: 8 },
+    ],
+  ]
+  for (const [what, fact, current, decision] of cases) {
+    it(`${what}`, () => assert.deepStrictEqual<object>(decideSwap(fact, current, two), decision))
+  }
+
+  it("counts a deployment after a rollback and a kill on from the highest number", () => {
+    assert.deepStrictEqual(decideDeploy(killed(2, 5), undefined, one), {
+      _tag: "Deploy",
+      revision: 6,
+    })
+  })
+})
+
+describe("decideRollback", () => {
+  const previous = { revision: 2, spec: one }
+  const cases: ReadonlyArray<[string, ServiceFact | undefined, object]> = [
+    ["never deployed", undefined, { _tag: "NotFound" }],
+    ["killed", killed(3), { _tag: "NotFound" }],
+    ["one revision only", deployed(two, 3), { _tag: "NoPrevious" }],
+    ["another before", deployed(two, 3, { previous }), { _tag: "Swap", from: 3, to: previous }],
+  ]
+  for (const [what, fact, decision] of cases) {
+    it(`${what}`, () => assert.deepStrictEqual<object>(decideRollback(fact), decision))
   }
 })
 

@@ -41,9 +41,17 @@ const Sides = Schema.Struct({
 
 const factOf = ({ fact, revision, letter, eventId }: typeof Side.Type): ServiceFact | undefined => {
   if (fact === "none") return undefined
+  const known = { name, revision, eventId, latestId: eventId, highest: revision }
   return fact === "killed"
-    ? { _tag: "Killed", name, revision, eventId }
-    : { _tag: "Deployed", name, revision, spec: specs[letter], deployedAt, eventId }
+    ? { _tag: "Killed", ...known }
+    : {
+        _tag: "Deployed",
+        ...known,
+        spec: specs[letter],
+        deployedAt,
+        previous: null,
+        swappingTo: null,
+      }
 }
 
 const sightingOf = ({ logged, remembered, present }: typeof Sides.Type): Sighting => ({
@@ -114,6 +122,19 @@ describe("judgeService", () => {
     },
     options,
   )
+
+  it("takes a rollback for later than what it goes back from, and not the reverse", () => {
+    const fact = { fact: "deployed", letter: "a" } as const
+    const before = { ...factOf({ ...fact, revision: 2, eventId: 1 })!, highest: 2 }
+    const after = { ...factOf({ ...fact, revision: 1, eventId: 2 })!, highest: 2 }
+    const present = { status: "running", revision: 1, spec: specs.a } as const
+    const judge = (logged: ServiceFact, remembered: ServiceFact) =>
+      judgeService({ name, logged, remembered, present }).find(
+        ({ invariant }) => invariant === "memory_is_fold",
+      )?.fixable
+    assert.strictEqual(judge(after, before), true)
+    assert.strictEqual(judge(before, after), false)
+  })
 
   it("takes a failed service for a known failure, not for a missing one", () => {
     const fact = { fact: "deployed", revision: 1, letter: "a", eventId: 1 } as const

@@ -109,7 +109,7 @@ const startForger = Effect.fnUntraced(function* (script: string) {
           new Box(enclosure.command(flags, 0), { heapMb: 64, memoryMb: 160 }, { booted: () => {} }),
       ),
     booted: () => Effect.void,
-    watch: yield* makeWatch(1000),
+    watch: yield* makeWatch({ stallMs: 1000, cpuWindowMs: 10_000 }),
     responseMb: 16,
   }
   return yield* startInBox(surroundings, programOf("none"))

@@ -181,4 +181,24 @@ describe("EventWriter", () => {
       }),
     ),
   )
+
+  it.effect("counts bytes, not characters", () =>
+    on(() =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const room = 1024 * 1024 - JSON.stringify({ reason: "" }).length
+        for (const [character, bytes] of [
+          ["é", 2],
+          ["☃", 3],
+          ["😀", 4],
+        ] as const) {
+          const most = Math.floor(room / bytes)
+          yield* store.emit(said(character.repeat(most)))
+          const error = yield* Effect.flip(store.emit(said(character.repeat(most + 1))))
+          if (error._tag !== "EventTooLarge") return assert.fail(error._tag)
+          assert.strictEqual(error.bytes, (most + 1) * bytes + (1024 * 1024 - room))
+        }
+      }),
+    ),
+  )
 })

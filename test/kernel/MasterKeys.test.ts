@@ -2,7 +2,7 @@
  * Master keys: the wrong one is refused, and replacing the right one survives whatever interrupts
  * it.
  */
-import { readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 
 import { assert, describe, it } from "@effect/vitest"
@@ -69,6 +69,37 @@ describe("master keys", () => {
       writeFileSync(keyFile(filename), otherKey)
       const error = yield* Effect.flip(session(filename, () => Effect.void))
       assert.strictEqual(error._tag, "WrongMasterKey")
+    }),
+  )
+
+  it.live("leaves no key behind where the one that sealed the database is lost", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* session(filename, (vault) => vault.store(a, name("key"), secret("value")))
+      const right = readFileSync(keyFile(filename))
+      rmSync(keyFile(filename))
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const error = yield* Effect.flip(session(filename, () => Effect.void))
+        assert.strictEqual(error._tag, "WrongMasterKey")
+        assert.isFalse(existsSync(keyFile(filename)))
+      }
+      writeFileSync(keyFile(filename), right)
+      yield* session(filename, (vault) =>
+        Effect.map(valueOf(vault, a, "key"), (value) => assert.strictEqual(value, "value")),
+      )
+    }),
+  )
+
+  it.live("seals nothing with a key that could not be kept", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      mkdirSync(`${keyFile(filename)}.new`)
+      const error = yield* Effect.flip(session(filename, () => Effect.void))
+      assert.strictEqual(error._tag, "MasterKeysKept")
+      assert.include(error.message, "it is a directory")
+      assert.deepStrictEqual(rows(filename, "vault_master_keys"), [])
+      rmSync(`${keyFile(filename)}.new`, { recursive: true })
+      yield* session(filename, () => Effect.void)
     }),
   )
 

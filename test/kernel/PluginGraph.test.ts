@@ -7,8 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
 
 import { definePlugin, type Plugin, pluginApiVersion } from "../../src/kernel/plugin/Plugin.ts"
 import { build } from "../../src/kernel/plugin/PluginGraph.ts"
@@ -32,6 +35,58 @@ describe("build", () => {
       assert.deepStrictEqual(notes, ["+a", "+b", "+c", "-c", "-b", "-a"])
       assert.strictEqual(Context.getUnsafe(graph.context, key("B")), "b")
     }),
+  )
+
+  it.effect("says which plugin is still starting, ever more rarely", () =>
+    Effect.gen(function* () {
+      const logged: Array<string> = []
+      const graph = build([
+        entry(plugin("fine", [], ["A"])),
+        entry(plugin("stuck", ["A"], [], [], Effect.never)),
+      ])
+      const fiber = yield* Effect.scoped(graph).pipe(
+        Effect.provide(
+          Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void logged.push(line))]),
+        ),
+        Effect.forkChild({ startImmediately: true }),
+      )
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(logged, [])
+      yield* TestClock.adjust("4 minutes")
+      const seconds = logged.map((line) => /stuck is still starting after (\d+) s/.exec(line)?.[1])
+      assert.deepStrictEqual(seconds, ["5", "15", "35", "75", "135", "195"])
+      yield* Fiber.interrupt(fiber)
+    }),
+  )
+
+  it.effect(
+    "gives up on a plugin that takes longer than it may, and goes on if it is optional",
+    () =>
+      Effect.gen(function* () {
+        const notes: Array<string> = []
+        const stuck = plugin("stuck", [], [], notes, Effect.never)
+        for (const optional of [false, true]) {
+          const fiber = yield* Effect.scoped(
+            build(
+              [entry(stuck, { optional }), entry(plugin("other", [], []))],
+              Context.empty(),
+              [],
+              {
+                startTimeoutMs: 1000,
+              },
+            ),
+          ).pipe(Effect.result, Effect.forkChild({ startImmediately: true }))
+          yield* TestClock.adjust("1 second")
+          const result = yield* Fiber.join(fiber)
+          if (optional) {
+            assert.deepStrictEqual(Result.getOrThrow(result).started, ["other"])
+          } else if (Result.isFailure(result)) {
+            assert.include(result.failure.message, "plugin stuck: did not start")
+            assert.include(result.failure.message, "1000 ms (SOLO_PLUGIN_START_TIMEOUT_MS)")
+          } else assert.fail("it started")
+        }
+        assert.deepStrictEqual(notes, ["+stuck", "-stuck", "+stuck", "-stuck"])
+      }),
   )
 
   it.effect("shows a plugin the services it named, and no others", () =>

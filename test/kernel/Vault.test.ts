@@ -44,24 +44,26 @@ describe("Vault", () => {
           yield* vault.store(a, name("key"), secret("first"))
           yield* vault.store(a, name("key"), secret("grüße 🌍"))
           yield* vault.store(a, name("empty"), secret(""))
+          yield* vault.store(a, name("marked"), secret("\uFEFFmarked\uFEFF"))
         }),
       )
       yield* session(filename, (vault) =>
         Effect.gen(function* () {
           assert.strictEqual(yield* valueOf(vault, a, "key"), "grüße 🌍")
           assert.strictEqual(yield* valueOf(vault, a, "empty"), "")
+          assert.strictEqual(yield* valueOf(vault, a, "marked"), "\uFEFFmarked\uFEFF")
           const listed = yield* vault.list(a.tenantId, { limit: 10 })
           assert.deepStrictEqual(
             listed.map((view) => view.name as string),
-            ["empty", "key"],
+            ["empty", "key", "marked"],
           )
         }),
       )
       assert.deepStrictEqual(
         rows(filename, "events").map((row) => row["type"]),
         [
-          ...Array.from({ length: 3 }, () => "secret_stored"),
-          ...Array.from({ length: 2 }, () => "secret_accessed"),
+          ...Array.from({ length: 4 }, () => "secret_stored"),
+          ...Array.from({ length: 3 }, () => "secret_accessed"),
         ],
       )
     }),

@@ -12,6 +12,9 @@ import { afterEach, assert, beforeEach, describe, it } from "vitest"
 
 const kernel = fileURLToPath(new URL("kernel.ts", import.meta.url))
 
+/** The real one, as far as its modules are loaded. */
+const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
+
 const plugin = (name: string, start: string, stop: string, needs = "") => `
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -58,7 +61,8 @@ describe("Launch", () => {
 
   const launch = (source: string, env: Record<string, string> = {}) => {
     fs.writeFileSync(join(directory, "gate.mjs"), source)
-    const child = spawn(process.execPath, [kernel], {
+    const script = env["TEST_KERNEL"] === "main" ? main : kernel
+    const child = spawn(process.execPath, [script], {
       cwd: directory,
       env: { PATH: process.env["PATH"], SOLO_PLUGINS: "./gate.mjs", ...env },
       stdio: ["ignore", "pipe", "pipe"],
@@ -97,7 +101,6 @@ describe("Launch", () => {
     assert.include(texts.err, "gate closed")
     assert.deepStrictEqual(fs.readdirSync(join(directory, "data")).sort(), [
       "lock.db",
-      "master-key",
       "root-token",
     ])
     assert.notInclude(texts.err, fs.readFileSync(inData("root-token"), "utf8").trim())
@@ -108,6 +111,63 @@ describe("Launch", () => {
     await says("starting")
     child.kill("SIGINT")
     assert.strictEqual(await end, 0)
+    assert.include(texts.err, "gate closed")
+  })
+
+  it("stops cleanly when the signal comes while its modules are loaded", async () => {
+    const hooks = `import { registerHooks } from "node:module"
+      registerHooks({ load(url, context, next) {
+        if (url.endsWith("/main/Launch.ts")) {
+          process.stderr.write("loading")
+          if (process.env.TEST_WAIT) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+        }
+        return next(url, context) } })`
+    const preload = `data:text/javascript,${encodeURIComponent(hooks)}`
+    for (const wait of ["", "1"]) {
+      const { child, end, says, texts } = launch(fine, {
+        TEST_WAIT: wait,
+        NODE_OPTIONS: `--import=${preload}`,
+        TEST_KERNEL: "main",
+        SOLO_PLUGINS: "",
+        SOLO_PORT: "0",
+      })
+      await says("loading")
+      child.kill("SIGTERM")
+      assert.strictEqual(await end, 0, texts.err)
+    }
+  })
+
+  it.each(["kernel.json", "root-token", "lock.db", "lock.json"])(
+    "exits with 78 and a message where %s is a directory",
+    async (name) => {
+      fs.mkdirSync(inData(name), { recursive: true })
+      const { end, texts } = launch(fine)
+      assert.strictEqual(await end, 78)
+      assert.match(texts.err, new RegExp(`${name}|directory`))
+      assert.notInclude(texts.err, "    at ")
+      assert.isTrue(fs.statSync(inData(name)).isDirectory())
+    },
+  )
+
+  it("exits with 78 where the master key is a directory, and with what holds no key", async () => {
+    fs.mkdirSync(inData("master-key"), { recursive: true })
+    const first = launch(fine)
+    assert.strictEqual(await first.end, 78)
+    assert.match(first.texts.err, /master-key cannot be read: it is a directory/)
+    fs.rmdirSync(inData("master-key"))
+    fs.writeFileSync(inData("master-key"), "torn")
+    const second = launch(fine)
+    assert.strictEqual(await second.end, 78)
+    assert.match(second.texts.err, /expected 32 bytes in base64/)
+  })
+
+  it("names the plugin that does not start, and gives up on it where told to", async () => {
+    const { end, texts } = launch(slow, { SOLO_PLUGIN_START_TIMEOUT_MS: "100" })
+    assert.strictEqual(await end, 1)
+    assert.include(
+      texts.err,
+      "solo: plugin gate: did not start: it had not started after 100 ms (SOLO_PLUGIN_START_TIMEOUT_MS)",
+    )
     assert.include(texts.err, "gate closed")
   })
 

@@ -1,11 +1,14 @@
 /**
- * The tests that mutants of kernel and domain are run against: those of kernel, domain and
- * recovery, without the plugins', without real processes, and without the two that search at random
- * for a long time: what only luck would find counts as survived.
+ * The tests that mutants are run against: those of one group, without the plugins' own and without
+ * real processes. What only luck would find counts as survived: random lives are few here.
  */
 import { fileURLToPath } from "node:url"
 
 import { defineConfig } from "vitest/config"
+
+import { groups, groupVariable } from "./Groups.ts"
+
+const tests = groups[process.env[groupVariable] ?? ""]?.tests
 
 export default defineConfig({
   root: fileURLToPath(new URL("../..", import.meta.url)),
@@ -13,7 +16,9 @@ export default defineConfig({
   test: {
     // Instrumented code on a busy machine takes its time.
     testTimeout: 30_000,
-    include: ["test/{kernel,domain,recovery}/**/*.test.ts"],
-    exclude: ["test/recovery/Properties.test.ts", "test/recovery/Simulation.test.ts"],
+    env: { TEST_LIVES: "10" },
+    // One worker per run, fresh for each mutant: modules are loaded once for all its files.
+    isolate: false,
+    include: [...(tests ?? Object.values(groups).flatMap((group) => group.tests))],
   },
 })

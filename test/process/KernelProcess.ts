@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 const main = fileURLToPath(new URL("../../dist/main.js", import.meta.url))
 
 /** How long a kernel may take to listen before a test fails with what it printed. */
-const listenTimeoutMs = 30_000
+const listenTimeoutMs = 60_000
 
 /** How a kernel's process ended. */
 export interface ProcessEnd {
@@ -61,9 +61,12 @@ const environment = (options: KernelProcessOptions) => ({
   ...options.env,
 })
 
-/** Starts the process and only that: for kernels that are expected not to come up. */
-export const spawnKernel = (options: KernelProcessOptions): ChildProcess =>
-  spawn(process.execPath, [main], {
+/** Starts the process and only that: for commands, and kernels that are not expected to come up. */
+export const spawnKernel = (
+  options: KernelProcessOptions,
+  args: ReadonlyArray<string> = [],
+): ChildProcess =>
+  spawn(process.execPath, [main, ...args], {
     env: environment(options),
     cwd: tmpdir(),
     stdio: ["ignore", "pipe", "pipe"],
@@ -104,9 +107,13 @@ const listening = (child: ChildProcess, output: { stdout: string; stderr: string
     })
   })
 
-/** Starts a kernel and waits until it listens. */
-export const startKernel = async (options: KernelProcessOptions): Promise<KernelProcess> => {
+/** Starts a kernel and waits until it listens; `onSpawn` sees its process before that. */
+export const startKernel = async (
+  options: KernelProcessOptions,
+  onSpawn: (child: ChildProcess) => unknown = () => undefined,
+): Promise<KernelProcess> => {
   const child = spawnKernel(options)
+  onSpawn(child)
   const output = collect(child)
   const ended = endOf(child)
   const url = await listening(child, output)

@@ -30,7 +30,10 @@ export interface SoakResult {
 }
 
 const stepsOf = ({ counts }: Figures): number =>
-  (counts.get("acknowledged deployed") ?? 0) + (counts.get("acknowledged killed") ?? 0)
+  ["deployed", "swapped", "killed"].reduce(
+    (sum, kind) => sum + (counts.get(`acknowledged ${kind}`) ?? 0),
+    0,
+  )
 
 /** How to soak. */
 export interface SoakOptions {

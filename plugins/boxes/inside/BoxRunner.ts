@@ -7,6 +7,7 @@
  * on its way.
  */
 import { Buffer } from "node:buffer"
+import { randomFillSync } from "node:crypto"
 import { writeSync } from "node:fs"
 
 import { Outbound, encode, maxChunkBytes } from "../../realm/Frame.ts"
@@ -108,7 +109,7 @@ const take = (frame: Uint8Array): void => {
 
 process.env["TZ"] = "UTC"
 // The first of each loads what could not be loaded once the process is sealed.
-void [now(), new Date().getTimezoneOffset(), crypto.getRandomValues(new Uint8Array(8))]
+void [now(), new Date().getTimezoneOffset(), randomFillSync(new Uint8Array(8))]
 setImmediate(() => {})
 const cutter = new Cutter(maxInboundBytes, take)
 stdin.on("data", (bytes: Buffer) => {

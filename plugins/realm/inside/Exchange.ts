@@ -4,7 +4,14 @@
  */
 import { ReadableStream } from "web-streams-polyfill"
 
-import { Outbound, chunkCost, maxChunkBytes, windowCost } from "../Frame.ts"
+import {
+  Outbound,
+  chunkCost,
+  headerName,
+  headerValue,
+  maxChunkBytes,
+  windowCost,
+} from "../Frame.ts"
 import { type Body, takeSource } from "./Body.ts"
 import { AbortController } from "./Events.ts"
 import { describe } from "./Failure.ts"
@@ -137,14 +144,14 @@ export class Exchange {
       throw new TypeError(
         `fetch must return a Response, or a promise of one; it returned ${kindOf(returned)}`,
       )
+    const headers = listOf(head.headers)
+    for (const [name, value] of headers)
+      if (!headerName.test(name) || !headerValue.test(value))
+        throw new TypeError(`the header ${JSON.stringify(name)} is none that HTTP can carry`)
     const source = takeSource(returned as Response as Body)
     if (this.ended) return
     const hasBody = source !== null && !isHead
-    send(
-      Outbound.responseHead,
-      this.id,
-      JSON.stringify([head.status, listOf(head.headers), hasBody]),
-    )
+    send(Outbound.responseHead, this.id, JSON.stringify([head.status, headers, hasBody]))
     if (source !== null && isHead && source instanceof ReadableStream)
       source.cancel().catch(() => {})
     if (!hasBody) return

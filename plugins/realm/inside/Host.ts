@@ -6,7 +6,7 @@
  * The names are parameters of the function that the bundle of this folder is wrapped in.
  */
 declare const hostSend: (type: number, id: number, text: string) => number
-declare const hostSendBytes: (type: number, id: number, length: number) => void
+declare const hostSendBytes: (type: number, id: number, length: number) => boolean
 declare const hostWake: (delayMs: number) => void
 declare const hostNow: () => number
 declare const hostRandom: (length: number) => void
@@ -29,12 +29,14 @@ export const send = (type: number, id: number, text: string): number => {
   }
 }
 
-/** Sends a frame with at most 64 KiB of bytes. */
-export const sendBytes = (type: number, id: number, bytes: Uint8Array): void => {
+/** Sends a frame with bytes, at most 64 KiB of a response; whether it was sent. */
+export const sendBytes = (type: number, id: number, bytes: Uint8Array): boolean => {
   try {
     apply(set, outbound, [bytes])
-    hostSendBytes(type, id, bytes.length)
-  } catch {}
+    return hostSendBytes(type, id, bytes.length)
+  } catch {
+    return false
+  }
 }
 
 /** Copies the first `length` inbound bytes. */

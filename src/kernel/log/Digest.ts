@@ -5,13 +5,11 @@
  */
 import * as Context from "effect/Context"
 
-import type { Sha256Hex } from "../../domain/HashChain.ts"
-
 /** SHA-256 of texts and bytes. */
 export class Digest extends Context.Service<
   Digest,
   {
-    /** SHA-256 of a UTF-8 text, as lowercase hex. */
-    readonly sha256: Sha256Hex
+    /** SHA-256 of bytes, or of a text in UTF-8, as lowercase hex. */
+    readonly sha256: (data: string | Uint8Array) => string
   }
 >()("solo/kernel/log/Digest") {}

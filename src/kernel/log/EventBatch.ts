@@ -43,7 +43,7 @@ export interface Batch {
 }
 
 /** What a failure of the database means for an append. */
-export const makeAppendFailed = Effect.map(makeFailed, (failed) => failed("append"))
+const makeAppendFailed = Effect.map(makeFailed, (failed) => failed("append"))
 
 // An attachment that breaks a constraint is its caller's mistake and costs only its own append.
 // Any other failure is the database's: SQLite may have ended the transaction with it, so the whole

@@ -2,30 +2,24 @@
  * The one writer of the log: it takes whatever waits, commits it as one transaction, tells the tail,
  * and answers each caller (promises 1, 5 and 7). Nothing else in Solo writes to `events`.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { SqlClient } from "effect/sql/SqlClient"
+import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 
 import type { Event, EventDraft, EventType } from "../../domain/Event.ts"
+import { commit, storageErrorOf } from "./Commit.ts"
 import type { Digest } from "./Digest.ts"
-import {
-  type Append,
-  type Batch,
-  type LogHead,
-  makeAppendFailed,
-  writeBatch,
-} from "./EventBatch.ts"
+import { type Append, type Batch, type LogHead, writeBatch } from "./EventBatch.ts"
 import { encodePayload } from "./EventRow.ts"
 import { type AppendError, EventTooLarge, LogClosed, LogOverloaded } from "./EventStore.ts"
 import type { EventTail } from "./EventTail.ts"
-import { type Storage, StorageError } from "./Storage.ts"
+import type { Storage, StorageError } from "./Storage.ts"
 
 /** Appends that may wait at once. */
 const maxWaiting = 8192
@@ -33,8 +27,11 @@ const maxWaiting = 8192
 /** Appends that share one transaction at most. */
 const maxBatch = 1024
 
-/** Largest payload, in UTF-16 code units of its JSON text. */
+/** Largest payload, in bytes of its JSON text in UTF-8. */
 const maxPayload = 1024 * 1024
+
+/** What one UTF-16 code unit takes in UTF-8 at most. */
+const maxBytesPerUnit = 3
 
 /** The type of the last event of a clean run. */
 const lastWord: EventType = "system_shutdown_complete"
@@ -53,7 +50,6 @@ const makeCommit = Effect.fnUntraced(function* (
   readHead: Effect.Effect<LogHead, SqlError>,
   tail: EventTail,
 ) {
-  const sql = yield* SqlClient
   let head = start
   let certain = true
   return Effect.fnUntraced(function* (appends: ReadonlyArray<Append>) {
@@ -63,19 +59,8 @@ const makeCommit = Effect.fnUntraced(function* (
       if (head.id > tail.lastId()) yield* tail.skipTo(head.id)
     }
     certain = false
-    let written: Batch | undefined
-    const writing = Effect.tap(writeBatch(head, appends), (batch) =>
-      Effect.sync(() => (written = batch)),
-    )
-    const batch = yield* Effect.catchCause(sql.withTransaction(writing), (cause) =>
-      // A commit may report a failure and yet be durable: then it has succeeded.
-      Effect.matchCauseEffect(readHead, {
-        onFailure: () => Effect.failCause(cause),
-        onSuccess: ({ hash }) =>
-          written !== undefined && written.rows.length > 0 && hash === written.head.hash
-            ? Effect.succeed(written)
-            : Effect.failCause(cause),
-      }),
+    const batch = yield* commit(writeBatch(head, appends), (batch) =>
+      Effect.map(readHead, ({ hash }) => batch.rows.length > 0 && hash === batch.head.hash),
     )
     certain = true
     head = batch.head
@@ -97,21 +82,22 @@ const refuse = Effect.fnUntraced(function* (
   appends: ReadonlyArray<Append>,
   cause: Cause.Cause<SqlError>,
 ) {
-  const failed = yield* makeAppendFailed
-  const failure = Cause.findError(cause)
-  const error = Result.isSuccess(failure)
-    ? failed(failure.success)
-    : new StorageError({ fault: "unknown", operation: "append", cause: Cause.squash(cause) })
+  const error = yield* storageErrorOf("append", cause)
   for (const append of appends) yield* Deferred.fail(append.answer, error)
   yield* Effect.logError("the log could not be appended to", error.message)
 })
 
+/** How long a text is in UTF-8. Short ones, which fit whatever they hold, are not looked at. */
+const bytesOf = (text: string): number =>
+  text.length * maxBytesPerUnit <= maxPayload ? text.length : new TextEncoder().encode(text).length
+
 const encodeAll = Effect.fnUntraced(function* (drafts: ReadonlyArray<EventDraft>) {
   const payloads = drafts.map(encodePayload)
-  for (const [index, { length }] of payloads.entries()) {
-    if (length > maxPayload) {
+  for (const [index, payload] of payloads.entries()) {
+    const bytes = bytesOf(payload)
+    if (bytes > maxPayload) {
       const { type } = drafts[index]!
-      return yield* new EventTooLarge({ type, bytes: length, maximum: maxPayload })
+      return yield* new EventTooLarge({ type, bytes, maximum: maxPayload })
     }
   }
   return payloads
@@ -127,10 +113,10 @@ export const makeEventWriter = Effect.fnUntraced(function* (
   tail: EventTail,
 ): Effect.fn.Return<EventWriter, never, Digest | SqlClient | Storage | Scope.Scope> {
   const queue = yield* Queue.dropping<Append, Cause.Done>(maxWaiting)
-  const commit = yield* makeCommit(head, readHead, tail)
+  const commitAll = yield* makeCommit(head, readHead, tail)
 
   const process = (appends: ReadonlyArray<Append>) =>
-    Effect.matchCauseEffect(commit(appends), {
+    Effect.matchCauseEffect(commitAll(appends), {
       onSuccess: (batch) => settle(tail, batch),
       onFailure: (cause) => refuse(appends, cause),
     }).pipe(

@@ -26,6 +26,17 @@ import {
 } from "./PluginError.ts"
 import { arrange, type PluginEntry, type Refusal, wouldProvide } from "./PluginOrder.ts"
 
+/** When a plugin that has not started is first named in the log, in milliseconds; then ever later. */
+const firstReminderMs = 5000
+/** Longest time between two reminders. */
+const maxReminderMs = 60_000
+
+/** Bounds of a start. */
+export interface StartLimits {
+  /** How long one plugin may take; `undefined`: as long as it needs. */
+  readonly startTimeoutMs?: number | undefined
+}
+
 /** An optional plugin that does without. */
 export interface Skipped {
   readonly entry: PluginEntry
@@ -74,6 +85,37 @@ const reasonOf = (cause: Cause.Cause<unknown>): string => {
 const pick = (context: Context.Context<never>, keys: ReadonlyArray<ServiceKey>) =>
   Context.pick(...keys)(context) as Context.Context<never>
 
+/** Says from time to time that the plugin `name` has not started yet. */
+const remind = Effect.fnUntraced(function* (name: string) {
+  let waitedMs = 0
+  for (let pauseMs = firstReminderMs; ; pauseMs = Math.min(2 * pauseMs, maxReminderMs)) {
+    yield* Effect.sleep(pauseMs)
+    waitedMs += pauseMs
+    yield* Effect.logWarning(
+      `plugin ${name} is still starting after ${waitedMs / 1000} s; the kernel waits for it`,
+    )
+  }
+})
+
+/** Runs the start of the plugin `name` with reminders and within its time. */
+const limited = <A, E, R>(
+  starting: Effect.Effect<A, E, R>,
+  name: string,
+  { startTimeoutMs }: StartLimits,
+) => {
+  const timed =
+    startTimeoutMs === undefined
+      ? starting
+      : Effect.timeoutOrElse(starting, {
+          duration: startTimeoutMs,
+          orElse: () =>
+            Effect.die(
+              `it had not started after ${startTimeoutMs} ms (SOLO_PLUGIN_START_TIMEOUT_MS)`,
+            ),
+        })
+  return Effect.raceFirst(timed, remind(name))
+}
+
 /**
  * Starts one plugin in a scope of its own under the current one. It sees the services it named in
  * `needs` and gives out those it named in `provides`: nothing works by luck of the order.
@@ -83,12 +125,14 @@ const start = Effect.fnUntraced(function* (
   config: unknown,
   context: Context.Context<never>,
   memoMap: Layer.MemoMap,
+  limits: StartLimits,
 ) {
   const { plugin } = entry
   const scope = yield* Scope.fork(yield* Effect.scope)
-  const built = yield* Effect.suspend(() =>
+  const building = Effect.suspend(() =>
     Layer.buildWithMemoMap(plugin.layer(config as never), memoMap, scope),
-  ).pipe(
+  )
+  const built = yield* limited(building, plugin.name, limits).pipe(
     Effect.provide(pick(context, plugin.needs)),
     Effect.flatMap((built) => {
       const missing = plugin.provides.filter(({ key }) => !built.mapUnsafe.has(key))
@@ -153,6 +197,7 @@ const startAll = Effect.fnUntraced(function* (
   configs: ReadonlyMap<PluginEntry, unknown>,
   given: Context.Context<never>,
   skipped: Array<Skipped>,
+  limits: StartLimits,
 ) {
   const started: Array<string> = []
   const memoMap = yield* Layer.makeMemoMap
@@ -162,7 +207,7 @@ const startAll = Effect.fnUntraced(function* (
     const unmet = needs.find(({ key }) => !context.mapUnsafe.has(key))?.key
     const attempt: Effect.Effect<Context.Context<never>, Skipped["error"], Scope.Scope> = unmet ===
     undefined
-      ? start(entry, configs.get(entry), context, memoMap)
+      ? start(entry, configs.get(entry), context, memoMap, limits)
       : Effect.fail(
           new NeedMissing({
             plugin: name,
@@ -193,6 +238,7 @@ export const build = Effect.fn("PluginGraph.build")(function* (
   entries: ReadonlyArray<PluginEntry>,
   given: Context.Context<never> = Context.empty(),
   unloaded: ReadonlyArray<PluginError> = [],
+  limits: StartLimits = {},
 ): Effect.fn.Return<PluginGraph, PluginsRefused | PluginError | PluginStartFailed, Scope.Scope> {
   const { configs, refused } = yield* decodeAll(entries)
   const sound = entries.filter((entry) => configs.has(entry))
@@ -203,6 +249,6 @@ export const build = Effect.fn("PluginGraph.build")(function* (
 
   const skipped: Array<Skipped> = []
   for (const { entry, error } of arrangement.refused) yield* skip(skipped, entry, error)
-  const { context, started } = yield* startAll(arrangement.order, configs, given, skipped)
+  const { context, started } = yield* startAll(arrangement.order, configs, given, skipped, limits)
   return { context, started, skipped }
 })

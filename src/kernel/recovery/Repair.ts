@@ -70,9 +70,12 @@ const remove = Effect.fnUntraced(function* (name: ServiceName) {
 
 const fixMemory = Effect.fnUntraced(function* (found: Inconsistency, name: ServiceName) {
   const store = yield* EventStore
-  const latest = yield* Stream.runLast(store.stream({ ...name, types: factTypes }))
+  const desired = yield* DesiredState
+  // Every one of them: what an event means may depend on those before it.
+  const latest = yield* store
+    .stream({ ...name, types: factTypes })
+    .pipe(Stream.tap(desired.record), Stream.runLast)
   if (Option.isNone(latest)) return yield* notRepaired("the log has no fact about it")
-  yield* (yield* DesiredState).record(latest.value)
   return (yield* apply(found, "reread", `event ${latest.value.id} counts`)).fix
 })
 

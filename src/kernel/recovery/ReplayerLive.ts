@@ -24,6 +24,7 @@ import { type Child, makeChild, Registry } from "../services/Registry.ts"
 import { ServiceLock } from "../services/ServiceLock.ts"
 import { Supervisor } from "../services/Supervisor.ts"
 import { DesiredState } from "./DesiredState.ts"
+import { noteFact } from "./NoteFact.ts"
 import { Replayer } from "./Replayer.ts"
 
 type Attempt = Pick<RecoveryOutcome, "outcome" | "reason">
@@ -82,7 +83,16 @@ const overtaken = Effect.fnUntraced(function* (fact: Deployed) {
   return undefined
 })
 
-const attemptLocked = Effect.fnUntraced(function* (fact: Deployed) {
+/** Tells the end of a swap that a crash left open: under the lock no other is under way. */
+const closeSwap = Effect.fnUntraced(function* (cause: Cause, { name }: Deployed) {
+  const fact = factOf(yield* (yield* DesiredState).get, name)
+  if (fact?._tag !== "Deployed" || fact.swappingTo === null) return
+  const payload = { from: fact.revision, to: fact.swappingTo, reason: "the kernel ended meanwhile" }
+  yield* noteFact(draft("hot_swap_rolled_back", payload, { ...name, causationId: cause }))
+})
+
+const attemptLocked = Effect.fnUntraced(function* (cause: Cause, fact: Deployed) {
+  yield* closeSwap(cause, fact)
   const artifacts = yield* ArtifactStore
   const compiler = yield* Compiler
   const registry = yield* Registry
@@ -128,7 +138,7 @@ const broken = Effect.fnUntraced(function* (fact: Deployed, defect: unknown) {
 /** Brings one service back. What came of it is kept before it is logged: the log may take long. */
 const attempt = Effect.fnUntraced(function* (cause: Cause, fact: Deployed, outcomes: Outcomes) {
   const locks = yield* ServiceLock
-  const [took, result] = yield* attemptLocked(fact).pipe(
+  const [took, result] = yield* attemptLocked(cause, fact).pipe(
     locks.hold(fact.name),
     Effect.catchDefect((defect) => broken(fact, defect)),
     Effect.timed,

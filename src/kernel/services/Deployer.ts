@@ -1,5 +1,5 @@
 /**
- * Deploys and kills services: checks a spec, starts it under supervision, makes it a fact, and
+ * Deploys, swaps and kills services: checks a spec, starts it under supervision, makes it a fact, and
  * only then says so (promises 1 and 2).
  */
 import * as Context from "effect/Context"
@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type { ServiceId, TenantId } from "../../domain/Identifier.ts"
 import type { ServiceStatus, ServiceView } from "../../domain/Service.ts"
 import type { ServiceSpec } from "../../domain/ServiceSpec.ts"
+import type { ArtifactDamaged } from "../log/ArtifactStore.ts"
 import type { AppendError } from "../log/EventStore.ts"
 import type { CompileFailed } from "./Compiler.ts"
 import type { StartFailed } from "./Runtime.ts"
@@ -61,6 +62,45 @@ export class StartTimedOut extends Schema.TaggedError<StartTimedOut>()("StartTim
   }
 }
 
+/** A hot swap of this service is under way. */
+export class SwapInProgress extends Schema.TaggedError<SwapInProgress>()("SwapInProgress", {
+  serviceId: Schema.String,
+}) {
+  override get message(): string {
+    return `a hot swap of ${this.serviceId} is under way; wait for it, or end it with rollback`
+  }
+}
+
+/** The new revision never took over: nothing has changed. */
+export class SwapFailed extends Schema.TaggedError<SwapFailed>()("SwapFailed", {
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `the new revision did not take over: ${this.reason}`
+  }
+}
+
+/** The new revision had taken over and was taken back. */
+export class SwapRolledBack extends Schema.TaggedError<SwapRolledBack>()("SwapRolledBack", {
+  from: Schema.Int,
+  to: Schema.Int,
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `revision ${this.to} took over and was rolled back to revision ${this.from}: ${this.reason}`
+  }
+}
+
+/** The service has had one revision only since it was deployed. */
+export class NoPreviousRevision extends Schema.TaggedError<NoPreviousRevision>()(
+  "NoPreviousRevision",
+  { serviceId: Schema.String, revision: Schema.Int },
+) {
+  override get message(): string {
+    return `${this.serviceId} has been nothing but revision ${this.revision} since it was deployed; swap it with PUT`
+  }
+}
+
 /** The kernel is stopping and takes no more changes. */
 export class KernelStopping extends Schema.TaggedError<KernelStopping>()("KernelStopping", {}) {
   override get message(): string {
@@ -76,8 +116,15 @@ export type DeployError =
   | CompileFailed
   | StartFailed
   | StartTimedOut
+  | SwapInProgress
   | KernelStopping
   | AppendError
+
+/** Why a swap came to nothing. The service is what it was before. */
+export type SwapError = DeployError | ServiceNotFound | SwapFailed | SwapRolledBack
+
+/** Why a rollback came to nothing. The service is what it was before. */
+export type RollbackError = SwapError | NoPreviousRevision | ArtifactDamaged
 
 /** Why a kill was refused. The service goes on as before. */
 export type KillError = ServiceNotFound | KernelStopping | AppendError
@@ -93,6 +140,18 @@ export interface Deployed {
   readonly service: ServiceView
   /** Whether anything changed: `false` when the identical spec ran already. */
   readonly created: boolean
+}
+
+/** Longest time that a new revision is watched before it is committed, in milliseconds. */
+export const maxRollbackWindowMs = 60_000
+
+/** The same, when it is not said. */
+export const defaultRollbackWindowMs = 1000
+
+/** How to swap. */
+export interface SwapOptions {
+  /** How long the new revision is watched, from 0 to `maxRollbackWindowMs`. */
+  readonly rollbackWindowMs?: number | undefined
 }
 
 /** Which services to list, and from where. */
@@ -112,6 +171,25 @@ export class Deployer extends Context.Service<
      * alone; a failed or stopped service is replaced.
      */
     readonly deploy: (caller: Caller, spec: ServiceSpec) => Effect.Effect<Deployed, DeployError>
+    /**
+     * Starts `spec` beside the running revision, hands over to it without a gap, and records it
+     * once it has lived through the rollback window; else the old revision goes on. A running
+     * identical spec is left alone. It is carried to its end even if the caller is interrupted.
+     */
+    readonly swap: (
+      caller: Caller,
+      spec: ServiceSpec,
+      options?: SwapOptions,
+    ) => Effect.Effect<ServiceView, SwapError>
+    /**
+     * Ends the swap that is under way, if one is; else swaps back to the revision before this one,
+     * under its old number.
+     */
+    readonly rollback: (
+      caller: Caller,
+      serviceId: ServiceId,
+      options?: SwapOptions,
+    ) => Effect.Effect<ServiceView, RollbackError>
     /** Records the kill, then stops the service; `force` does not wait for its `stop`. */
     readonly kill: (
       caller: Caller,

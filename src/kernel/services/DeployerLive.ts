@@ -6,37 +6,43 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
-import { decideDeploy } from "../../domain/Decision.ts"
+import { decideDeploy, decideRollback, decideSwap } from "../../domain/Decision.ts"
 import { draft, type EventDraft } from "../../domain/Event.ts"
-import type { ServiceId, ServiceName, TenantId } from "../../domain/Identifier.ts"
+import type { ServiceId, ServiceName } from "../../domain/Identifier.ts"
 import {
   type LoggedSpec,
   maxSourceBytes,
   type ServiceSpec,
   toLogged,
 } from "../../domain/ServiceSpec.ts"
-import { factOf, shouldRun } from "../../domain/State.ts"
-import { KernelConfig } from "../KernelConfig.ts"
+import { factOf } from "../../domain/State.ts"
+import type { KernelConfig } from "../KernelConfig.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
 import { EventStore } from "../log/EventStore.ts"
 import { note } from "../log/Note.ts"
 import { Readiness } from "../Readiness.ts"
 import { DesiredState } from "../recovery/DesiredState.ts"
+import { requireRoom } from "./Admission.ts"
 import { Compiler } from "./Compiler.ts"
 import {
   type Caller,
   Deployer,
+  defaultRollbackWindowMs,
   KernelStopping,
-  type ListOptions,
+  NoPreviousRevision,
   ServiceConflict,
   ServiceNotFound,
   SourceTooLarge,
-  TooManyServices,
+  SwapInProgress,
+  type SwapOptions,
 } from "./Deployer.ts"
+import { hotSwap } from "./HotSwap.ts"
 import { type Child, makeChild, Registry, view } from "./Registry.ts"
+import { list, status } from "./ServiceList.ts"
 import { ServiceLock } from "./ServiceLock.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 import { Supervisor } from "./Supervisor.ts"
+import { type OpenSwap, Swaps } from "./Swaps.ts"
 
 const refuseWhenStopping = Effect.flatMap(Readiness, (readiness) =>
   SubscriptionRef.getUnsafe(readiness).status === "stopping"
@@ -67,16 +73,8 @@ const putBack = Effect.fnUntraced(function* ({ child, previous }: Succession) {
 
 /** Puts the child in its place, if there is room for one more; check and place are one step. */
 const admit = Effect.fnUntraced(function* ({ child, previous }: Succession) {
-  const { maxServices, maxServicesPerTenant } = yield* KernelConfig
   const registry = yield* Registry
-  if (previous === undefined) {
-    if (registry.countOf(child.name.tenantId) >= maxServicesPerTenant) {
-      return yield* new TooManyServices({ scope: "tenant", maximum: maxServicesPerTenant })
-    }
-    if (registry.count() >= maxServices) {
-      return yield* new TooManyServices({ scope: "kernel", maximum: maxServices })
-    }
-  }
+  if (previous === undefined) yield* requireRoom(child.name.tenantId)
   registry.put(child)
 })
 
@@ -140,17 +138,105 @@ const deployLocked = Effect.fnUntraced(function* (
   )
 })
 
-const deploy = Effect.fn("Deployer.deploy")(function* (caller: Caller, spec: ServiceSpec) {
-  yield* refuseWhenStopping
+/** The spec as it is logged, if its source is not too large. */
+const loggedOf = Effect.fnUntraced(function* (spec: ServiceSpec) {
   const artifacts = yield* ArtifactStore
-  const locks = yield* ServiceLock
   const bytes = new TextEncoder().encode(spec.source).length
   if (bytes > maxSourceBytes) {
     return yield* new SourceTooLarge({ bytes, maximum: maxSourceBytes })
   }
-  const logged = toLogged(spec, artifacts.idOf(spec.source))
+  return toLogged(spec, artifacts.idOf(spec.source))
+})
+
+const deploy = Effect.fn("Deployer.deploy")(function* (caller: Caller, spec: ServiceSpec) {
+  yield* refuseWhenStopping
+  const locks = yield* ServiceLock
+  const swaps = yield* Swaps
+  const logged = yield* loggedOf(spec)
   const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
+  if (swaps.isOpen(name)) return yield* new SwapInProgress({ ...name })
   return yield* locks.hold(name)(deployLocked(caller, spec.source, logged))
+})
+
+const swapLocked = Effect.fnUntraced(function* (
+  caller: Caller,
+  source: string,
+  spec: LoggedSpec,
+  { rollbackWindowMs = defaultRollbackWindowMs }: SwapOptions,
+  swap: OpenSwap,
+) {
+  const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
+  const fact = factOf(yield* (yield* DesiredState).current, name)
+  const current = (yield* Registry).get(name)
+  yield* refuseWhenStopping
+  const decision = decideSwap(fact, current, spec)
+  switch (decision._tag) {
+    case "NotFound":
+      return yield* new ServiceNotFound({ ...name })
+    case "Unchanged":
+      return yield* view(current!)
+    case "StartAgain":
+      return (yield* deployLocked(caller, source, spec)).service
+    case "Swap": {
+      const { from, to } = decision
+      const child = makeChild({ name, revision: to, spec, deployedAt: "" })
+      return yield* hotSwap({ caller, child, from, source, rollbackWindowMs, swap })
+    }
+  }
+})
+
+const swap = Effect.fn("Deployer.swap")(function* (
+  caller: Caller,
+  spec: ServiceSpec,
+  options: SwapOptions = {},
+) {
+  yield* refuseWhenStopping
+  const locks = yield* ServiceLock
+  const swaps = yield* Swaps
+  const logged = yield* loggedOf(spec)
+  const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
+  return yield* swaps.open(name)((open) =>
+    locks.hold(name)(
+      Effect.uninterruptible(swapLocked(caller, spec.source, logged, options, open)),
+    ),
+  )
+})
+
+const rollbackLocked = Effect.fnUntraced(function* (
+  caller: Caller,
+  name: ServiceName,
+  { rollbackWindowMs = defaultRollbackWindowMs }: SwapOptions,
+  swap: OpenSwap,
+) {
+  const { serviceId } = name
+  const fact = factOf(yield* (yield* DesiredState).current, name)
+  yield* refuseWhenStopping
+  const decision = decideRollback(fact)
+  if (decision._tag === "NotFound") return yield* new ServiceNotFound({ serviceId })
+  if (decision._tag === "NoPrevious") {
+    return yield* new NoPreviousRevision({ serviceId, revision: fact!.revision })
+  }
+  const { from, to } = decision
+  const source = yield* (yield* ArtifactStore).load(to.spec.artifact)
+  const child = makeChild({ name, ...to, deployedAt: "" })
+  return yield* hotSwap({ caller, child, from, source, rollbackWindowMs, swap })
+})
+
+const rollback = Effect.fn("Deployer.rollback")(function* (
+  caller: Caller,
+  serviceId: ServiceId,
+  options: SwapOptions = {},
+) {
+  yield* refuseWhenStopping
+  const locks = yield* ServiceLock
+  const swaps = yield* Swaps
+  const name = { tenantId: caller.tenantId, serviceId }
+  if (yield* swaps.end(name, "a rollback was asked for")) {
+    return yield* status(name.tenantId, serviceId)
+  }
+  return yield* swaps.open(name)((open) =>
+    locks.hold(name)(Effect.uninterruptible(rollbackLocked(caller, name, options, open))),
+  )
 })
 
 const killLocked = Effect.fnUntraced(function* (caller: Caller, name: ServiceName, force: boolean) {
@@ -181,46 +267,11 @@ const kill = Effect.fn("Deployer.kill")(function* (
 ) {
   yield* refuseWhenStopping
   const locks = yield* ServiceLock
+  const swaps = yield* Swaps
   const name = { tenantId: caller.tenantId, serviceId }
   // Once the kill is a fact the service must be stopped, whether or not the caller waits.
   const ending = Effect.uninterruptible(killLocked(caller, name, options.force ?? false))
-  return yield* locks.hold(name)(ending)
-})
-
-/**
- * A tenant's children in order of their ids. Until recovery has come to all of them, those that
- * only the log knows are shown as starting: what should run is never shown as absent.
- */
-const childrenOf = Effect.fnUntraced(function* (tenantId: TenantId) {
-  const registry = yield* Registry
-  const readiness = yield* Readiness
-  if (SubscriptionRef.getUnsafe(readiness).status !== "recovering")
-    return registry.ofTenant(tenantId)
-  const facts = shouldRun(yield* (yield* DesiredState).get)
-  const absent = facts.filter(
-    ({ name }) => name.tenantId === tenantId && registry.get(name) === undefined,
-  )
-  return [...registry.ofTenant(tenantId), ...absent.map(makeChild)].sort((left, right) =>
-    left.name.serviceId < right.name.serviceId ? -1 : 1,
-  )
-})
-
-const status = Effect.fn("Deployer.status")(function* (tenantId: TenantId, serviceId: ServiceId) {
-  const known = (yield* Registry).get({ tenantId, serviceId })
-  const child =
-    known ?? (yield* childrenOf(tenantId)).find(({ name }) => name.serviceId === serviceId)
-  if (child === undefined) return yield* new ServiceNotFound({ serviceId })
-  return yield* view(child)
-})
-
-const list = Effect.fn("Deployer.list")(function* (
-  tenantId: TenantId,
-  { status, after, limit }: ListOptions,
-) {
-  const matching = (yield* childrenOf(tenantId))
-    .filter((child) => status === undefined || child.status === status)
-    .filter((child) => after === undefined || child.name.serviceId > after)
-  return yield* Effect.forEach(matching.slice(0, limit), view)
+  return yield* swaps.bar(name, "the service is being killed")(locks.hold(name)(ending))
 })
 
 /** The deployer. */
@@ -238,10 +289,15 @@ export const layerDeployer = Layer.effect(
       | ServiceLock
       | ServiceLogs
       | Supervisor
+      | Swaps
     >(),
     (context) =>
       Deployer.of({
         deploy: (caller, spec) => Effect.provideContext(deploy(caller, spec), context),
+        swap: (caller, spec, options) =>
+          Effect.provideContext(swap(caller, spec, options), context),
+        rollback: (caller, id, options) =>
+          Effect.provideContext(rollback(caller, id, options), context),
         kill: (caller, id, options) => Effect.provideContext(kill(caller, id, options), context),
         status: (tenantId, id) => Effect.provideContext(status(tenantId, id), context),
         list: (tenantId, options) => Effect.provideContext(list(tenantId, options), context),

@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
 import type { ServiceName } from "../../domain/Identifier.ts"
+import type { Batch, Entry, StorePage, StoreQuery } from "../../domain/KeyValue.ts"
 import type { ServiceLimits } from "../../domain/ServiceSpec.ts"
 
 /** The service's `start` (or the evaluation of its module) failed; nothing is left running. */
@@ -30,6 +31,8 @@ export class ServiceThrew extends Schema.TaggedError<ServiceThrew>()("ServiceThr
 /** No instance is there to answer. */
 export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
   message: Schema.String,
+  /** `true` only where it is certain that nothing of the request has reached the service. */
+  undelivered: Schema.optionalKey(Schema.Boolean),
 }) {}
 
 /** The instance answers as many requests as it may at once. */
@@ -91,6 +94,29 @@ export interface ScheduledEvent {
   readonly scheduledTime: number
 }
 
+/** A request on its way out of a service. Every field is the service's word and nothing else. */
+export interface OutgoingRequest {
+  /** The service of the same tenant that it is for; `null` for the network, as `url` says. */
+  readonly to: string | null
+  readonly method: string
+  /** Absolute URL, not checked. */
+  readonly url: string
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** The body, or `null` when there is none. The service produces only as fast as it is pulled. */
+  readonly body: Stream.Stream<Uint8Array, { readonly message: string }> | null
+  /** The body's length, where the service knows it: the driver fails the body if it is another. */
+  readonly bodyBytes: number | undefined
+}
+
+/** The answer to a request that went out of a service. */
+export interface OutgoingResponse {
+  /** 200 to 599. */
+  readonly status: number
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** The body, or `null` when there is none. Pulled only as fast as the service reads. */
+  readonly body: Stream.Stream<Uint8Array, { readonly message: string }> | null
+}
+
 /** Levels of a service's own log. */
 export type ServiceLogLevel = "debug" | "info" | "warn" | "error"
 
@@ -111,6 +137,30 @@ export interface InstanceStats {
   readonly inFlight: number
 }
 
+/** Why a service's store did not do what it was asked: nothing was changed. */
+export interface StoreRefusal {
+  /** For the service's program; the names are part of the interface to services. */
+  readonly code:
+    | "invalid"
+    | "conflict"
+    | "quota-exceeded"
+    | "overloaded"
+    | "damaged"
+    | "disk-full"
+    | "unavailable"
+  /** For the service's author. */
+  readonly message: string
+  /** With the code `conflict`: the key whose condition does not hold, and the version there is. */
+  readonly conflict?: { readonly key: string; readonly version: number | null }
+}
+
+/** The store of one service. @see KeyValueStore */
+export interface ServiceStore {
+  readonly get: (key: string) => Effect.Effect<Entry | undefined, StoreRefusal>
+  readonly list: (query: StoreQuery) => Effect.Effect<StorePage, StoreRefusal>
+  readonly write: (batch: Batch) => Effect.Effect<number, StoreRefusal>
+}
+
 /** Everything a driver needs to start a service. */
 export interface Program {
   readonly name: ServiceName
@@ -128,6 +178,20 @@ export interface Program {
   readonly readSecret: (
     name: string,
   ) => Effect.Effect<Redacted.Redacted<string>, { readonly message: string }>
+  /**
+   * The service's own store, and no other's, until its `stop` has returned. A driver bounds how
+   * much of it an instance uses at once, and ends that when the instance has ended.
+   */
+  readonly store: ServiceStore
+  /**
+   * Carries a request that the service makes, wherever it wants it to go. Succeeds when the
+   * response begins; its body is valid while the scope is open, and closing that gives up what
+   * still runs. What fails says why, for the service to read. A driver bounds how many there are
+   * at once.
+   */
+  readonly fetch: (
+    request: OutgoingRequest,
+  ) => Effect.Effect<OutgoingResponse, { readonly message: string }, Scope.Scope>
 }
 
 /** One running service. It lives as long as the scope it was started in. */

@@ -15,17 +15,18 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 import { decideRestart } from "../../domain/Decision.ts"
-import { draft, type EventType, type Payload } from "../../domain/Event.ts"
 import { withDeadline } from "../Deadline.ts"
 import { KernelConfig, servicesShare } from "../KernelConfig.ts"
 import type { EventStore } from "../log/EventStore.ts"
-import { note } from "../log/Note.ts"
+import type { KeyValueStore } from "../store/KeyValueStore.ts"
 import type { Vault } from "../vault/Vault.ts"
 import { StartTimedOut } from "./Deployer.ts"
 import { programOf } from "./Grants.ts"
+import type { Outbound } from "./Outbound.ts"
 import { type Child, Registry } from "./Registry.ts"
 import { type InstanceExit, Runtime, StartFailed } from "./Runtime.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
+import { noteCrash, noteOf } from "./ServiceNote.ts"
 
 /** How long a killed instance may take to end before it is left behind, in milliseconds. */
 const killTimeoutMs = 2000
@@ -61,10 +62,6 @@ export class Supervisor extends Context.Service<
 class Shelter extends Context.Service<Shelter, Scope.Scope>()(
   "solo/kernel/services/Supervisor/Shelter",
 ) {}
-
-/** Logs what happened to a running service. */
-const noteOf = <T extends EventType>(child: Child, type: T, payload: Payload<T>) =>
-  Effect.annotateLogs(note(draft(type, payload, child.name)), { ...child.name })
 
 /**
  * Has the driver start an instance in `scope`, within the service's start-up time. Only the wait
@@ -154,13 +151,7 @@ const bringBack = Effect.fnUntraced(function* (
   while (true) {
     if (exit._tag === "Crashed") {
       child.lastError = exit.reason
-      if (exit.violation !== undefined)
-        yield* noteOf(child, "resource_violation", {
-          revision,
-          ...exit.violation,
-          reason: exit.reason,
-        })
-      yield* noteOf(child, "service_crashed", { revision, reason: exit.reason })
+      yield* noteCrash(child, exit)
     }
     const how = exit._tag === "Crashed" ? "crashed" : "stopped"
     const now = yield* Clock.currentTimeMillis
@@ -242,7 +233,7 @@ const make = Effect.gen(function* () {
   // A scope of its own: what starts in it later must outlive the asking below, not precede it.
   const shelter = Shelter.of(yield* Scope.fork(yield* Scope.Scope))
   const context = (yield* Effect.context<
-    EventStore | KernelConfig | Registry | Runtime | ServiceLogs | Vault
+    EventStore | KernelConfig | KeyValueStore | Outbound | Registry | Runtime | ServiceLogs | Vault
   >()).pipe(Context.add(Shelter, shelter))
   yield* Effect.addFinalizer(() => Effect.provideContext(stopAll, context))
   return Supervisor.of({

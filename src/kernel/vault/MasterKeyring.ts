@@ -67,7 +67,8 @@ export const makeMasterKeyring = Effect.fnUntraced(function* (seal: Seal) {
   const sql = yield* SqlClient
   const random = yield* SecureRandom.SecureRandom
   const failed = yield* makeFailed
-  const ring = yield* Effect.flatMap(MasterKeys, ({ keys }) => keys)
+  const masterKeys = yield* MasterKeys
+  const ring = yield* masterKeys.keys
   const masters = new Map<string, Master>()
   const ids = yield* identify(seal, ring, masters).pipe(
     Effect.catchTag("SqlError", (error) => Effect.fail(failed("open the vault")(error))),
@@ -86,6 +87,8 @@ export const makeMasterKeyring = Effect.fnUntraced(function* (seal: Seal) {
     return registered
   })
 
+  // Kept before anything is sealed with it, and not before it is known to be the right one.
+  yield* masterKeys.keep
   let newest = ring[0]
   const newestId = ids.get(newest)
   let current = newestId === undefined ? yield* register(newest) : masters.get(newestId)!

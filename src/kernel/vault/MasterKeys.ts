@@ -28,6 +28,11 @@ export class MasterKeys extends Context.Service<
   {
     /** Newest first. The newest seals; older ones only open what is not sealed anew yet. */
     readonly keys: Effect.Effect<readonly [MasterKey, ...Array<MasterKey>]>
+    /**
+     * Keeps a key that was made because there was none, durably; without effect for any other.
+     * Only once the database is known to be sealed by no other key.
+     */
+    readonly keep: Effect.Effect<void, MasterKeysKept>
     /** Makes a new key and keeps it before the others; durable when it returns. */
     readonly add: Effect.Effect<MasterKey, MasterKeysKept>
     /** Forgets every key but the newest, durably. Only after nothing needs them any more. */

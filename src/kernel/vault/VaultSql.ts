@@ -109,7 +109,9 @@ const makeOpen = Effect.fnUntraced(function* (seal: Seal, dataKeys: DataKeys) {
     if (key === undefined) return yield* damaged()
     const binding = ["secret", tenantId, name, row.stored_at] as const
     const bytes = yield* Effect.mapError(seal.open(key, row.sealed, binding), damaged)
-    return Redacted.make(new TextDecoder().decode(bytes), { label: "secret" })
+    // A secret is what was stored, to the first character: U+FEFF, too.
+    const value = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)
+    return Redacted.make(value, { label: "secret" })
   })
 })
 

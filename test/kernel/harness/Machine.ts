@@ -155,6 +155,22 @@ export const deploy = (
   terms: Record<string, unknown> = {},
 ) => kernel.deployer.deploy(callerOf(name.tenantId), specOf(name.serviceId, script, terms))
 
+/** Swaps a service for one with another script. */
+export const swap = (
+  kernel: Kernel,
+  name: ServiceName,
+  script: Script,
+  rollbackWindowMs = 0,
+  terms: Record<string, unknown> = {},
+) =>
+  kernel.deployer.swap(callerOf(name.tenantId), specOf(name.serviceId, script, terms), {
+    rollbackWindowMs,
+  })
+
+/** Swaps a service back. */
+export const rollback = (kernel: Kernel, name: ServiceName, rollbackWindowMs = 0) =>
+  kernel.deployer.rollback(callerOf(name.tenantId), name.serviceId, { rollbackWindowMs })
+
 /** Kills a service. */
 export const kill = (kernel: Kernel, name: ServiceName, force = false) =>
   kernel.deployer.kill(callerOf(name.tenantId), name.serviceId, { force })

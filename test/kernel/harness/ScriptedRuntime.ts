@@ -38,6 +38,10 @@ export const Script = Schema.Struct({
   crashAfterMs: Schema.optionalKey(Schema.Finite),
   /** Ends by itself, without a crash, so long after every start. */
   endAfterMs: Schema.optionalKey(Schema.Finite),
+  /** How it answers requests; else with 200. */
+  answers: Schema.optionalKey(Schema.Literals(["500", "hang"])),
+  /** How long it takes to answer. */
+  answerMs: Schema.optionalKey(Schema.Finite),
   stop: Schema.optionalKey(Schema.Literals(["hang", "stuck"])),
   kill: Schema.optionalKey(Schema.Literals(["stuck"])),
   /** The end of the instance's scope never returns: a driver that breaks its contract. */
@@ -73,8 +77,8 @@ export interface World {
   /** Source texts that are refused from now on, and those that break the compiler. */
   readonly uncompilable: Set<string>
   readonly broken: Set<string>
-  /** Crashes the living instance of a service. */
-  readonly crash: (name: ServiceName, reason?: string) => void
+  /** Crashes the living instances of a service, or only that of one revision. */
+  readonly crash: (name: ServiceName, reason?: string, revision?: number) => void
   readonly layer: Layer.Layer<Compiler | Runtime>
 }
 
@@ -116,8 +120,28 @@ const makeInstance = (world: World, script: Script, program: Program) =>
     yield* after(script.crashAfterMs, { _tag: "Crashed", reason: "scripted" })
     yield* after(script.endAfterMs, { _tag: "Stopped" })
     const note = (what: string) => Effect.sync(() => world.history.push(`${what} ${name}`))
+    let inFlight = 0
+    let stopping = false
+    const idle = Effect.repeat(Effect.sleep(1), { while: () => inFlight > 0 })
+    const answer = Effect.gen(function* () {
+      if (script.answers === "hang") return yield* Effect.never
+      if (script.answerMs !== undefined) yield* Effect.sleep(script.answerMs)
+      if (!world.living.has(living)) return yield* new NotRunning({ message: "it has ended" })
+      const headers = [["x-revision", String(program.revision)]] as const
+      return { status: script.answers === "500" ? 500 : 200, headers, body: null }
+    })
     const instance: Instance = {
-      request: () => Effect.succeed({ status: 200, headers: [], body: null }),
+      request: () =>
+        Effect.suspend(() => {
+          if (stopping || !world.living.has(living)) {
+            return Effect.fail(new NotRunning({ message: "it stops", undelivered: true }))
+          }
+          inFlight += 1
+          return Effect.ensuring(
+            answer,
+            Effect.sync(() => (inFlight -= 1)),
+          )
+        }),
       scheduled: (event) =>
         Effect.gen(function* () {
           world.fired.push({ key, revision: program.revision, ...event })
@@ -131,9 +155,12 @@ const makeInstance = (world: World, script: Script, program: Program) =>
             ),
           ),
         ),
-      stop: Effect.andThen(
-        note("stop"),
-        script.stop === "stuck" ? stuck : script.stop === "hang" ? Effect.never : end,
+      stop: note("stop").pipe(
+        Effect.andThen(Effect.sync(() => (stopping = true))),
+        Effect.andThen(Effect.suspend(() => (inFlight > 0 ? idle : Effect.void))),
+        Effect.andThen(
+          script.stop === "stuck" ? stuck : script.stop === "hang" ? Effect.never : end,
+        ),
       ),
       kill: Effect.andThen(note("kill"), script.kill === "stuck" ? stuck : end),
       stats: Effect.succeed({ memoryBytes: 1, cpuMs: 1, inFlight: 0 }),
@@ -186,8 +213,9 @@ export const makeWorld = (): World => {
     overrides: new Map(),
     uncompilable: new Set(),
     broken: new Set(),
-    crash: (name, reason = "crashed by the test") => {
+    crash: (name, reason = "crashed by the test", revision) => {
       for (const living of world.living) {
+        if (revision !== undefined && living.revision !== revision) continue
         if (living.key === serviceKey(name)) living.end({ _tag: "Crashed", reason })
       }
     },

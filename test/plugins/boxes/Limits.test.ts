@@ -11,7 +11,7 @@ import { Runtime } from "solo"
 import { ask, fetching, programOf, startService } from "../../contract/RuntimeClient.ts"
 import { sharedBoxes } from "./Shared.ts"
 
-const impatient = sharedBoxes({ stallMs: 300 })
+const impatient = sharedBoxes({ stallMs: 300, cpuWindowMs: 1000 })
 const small = sharedBoxes({ outsideHeapMb: 32, responseMb: 2 })
 const hello = fetching("return new Response('hello')")
 
@@ -47,6 +47,28 @@ describe("limits", () => {
         }),
       impatient,
     )
+
+  test(
+    "one that is busier than it may be is ended, however often its event loop turns",
+    () =>
+      Effect.gen(function* () {
+        const neighbour = yield* startService(hello)
+        const { limits } = programOf("none")
+        const instance = yield* startService(
+          `setInterval(() => { const end = Date.now() + 20; while (Date.now() < end); }, 5)
+           ${hello}`,
+          { limits: { ...limits, cpuPercent: 1 } },
+        )
+        const exit = yield* instance.exit
+        assert.deepStrictEqual(exit._tag === "Crashed" && exit.violation, {
+          limit: "cpuPercent",
+          value: 1,
+        })
+        assert.match(exit._tag === "Crashed" ? exit.reason : "", /more than 1 % .* 1000 ms/)
+        assert.strictEqual((yield* ask(neighbour)).text, "hello")
+      }),
+    impatient,
+  )
 
   test("a heap that grows beyond its limit is named", () =>
     Effect.gen(function* () {

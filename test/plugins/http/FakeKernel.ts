@@ -26,7 +26,9 @@ import {
   Ingress,
   type IngressError,
   KernelStopping,
+  KeyValueStore,
   LogOverloaded,
+  NoPreviousRevision,
   type LogFilter,
   passes,
   type Phase,
@@ -50,6 +52,10 @@ import {
   StartFailed,
   StartTimedOut,
   StorageError,
+  type SwapError,
+  SwapFailed,
+  SwapInProgress,
+  SwapRolledBack,
   type TenantId,
   TooManyServices,
   Vault,
@@ -58,6 +64,7 @@ import {
 } from "solo"
 
 import { layerCapabilityManager } from "../../../src/kernel/capability/CapabilityManagerIndexed.ts"
+import { layerStores } from "../../kernel/Stores.ts"
 import { layerTokens, layerVaults, newFile } from "../../kernel/Workbench.ts"
 
 export const rootToken = "root-token-for-tests-0123456789abcdef"
@@ -80,7 +87,7 @@ const makeClock = () => {
   return { clock, advance: (ms: number) => void (aheadMs += ms) }
 }
 
-/** The real capability manager and vault, on a database of their own. */
+/** The real capability manager, vault and stores, on a database of their own. */
 const realAuthority = (layerRootToken: Layer.Layer<RootToken>, clock: Clock.Clock) =>
   Layer.mergeAll(
     Layer.effect(CapabilityManager, CapabilityManager).pipe(
@@ -91,6 +98,7 @@ const realAuthority = (layerRootToken: Layer.Layer<RootToken>, clock: Clock.Cloc
       Layer.provide(SecureRandom.layerWebCrypto),
     ),
     Layer.effect(Vault, Vault).pipe(Layer.provide(layerVaults(newFile()))),
+    Layer.effect(KeyValueStore, KeyValueStore).pipe(Layer.provide(layerStores())),
   )
 
 /** What `deploy` fails with when the source is the key. */
@@ -107,6 +115,14 @@ export const deployFailures: Record<string, () => DeployError> = {
   io: () => new StorageError({ fault: "io", operation: "append", cause: "EIO /secret/path" }),
   overloaded: () => new LogOverloaded({ waiting: 1024 }),
   event: () => new EventTooLarge({ type: "service_deployed", bytes: 2, maximum: 1 }),
+}
+
+/** Failures that a swap has beside those of a deployment, by the source that causes them. */
+const swapFailures: Record<string, () => SwapError> = {
+  ...deployFailures,
+  busy: () => new SwapInProgress({ serviceId: "x" }),
+  unhealthy: () => new SwapFailed({ reason: "its health path /up answered 500" }),
+  back: () => new SwapRolledBack({ from: 1, to: 2, reason: "it crashed: boom" }),
 }
 
 type Serve = (
@@ -221,6 +237,22 @@ export const makeFakeKernel = () => {
         ),
       )
       return { service: view, created: true }
+    }),
+    swap: Effect.fnUntraced(function* ({ tenantId }, spec, options = {}) {
+      const { view } = yield* find(tenantId, spec.serviceId)
+      const failure = swapFailures[spec.source]
+      if (failure !== undefined) return yield* failure()
+      const next = { ...view, revision: view.revision + 1, restarts: options.rollbackWindowMs ?? 0 }
+      services.set(key(tenantId, spec.serviceId), { spec, view: next })
+      return next
+    }),
+    rollback: Effect.fnUntraced(function* ({ tenantId }, serviceId) {
+      const { spec, view } = yield* find(tenantId, serviceId)
+      const { revision } = view
+      if (revision === 1) return yield* new NoPreviousRevision({ serviceId, revision })
+      const next = { ...view, revision: revision - 1 }
+      services.set(key(tenantId, serviceId), { spec, view: next })
+      return next
     }),
     kill: Effect.fnUntraced(function* ({ tenantId }, serviceId, options) {
       const { view } = yield* find(tenantId, serviceId)

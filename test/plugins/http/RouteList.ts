@@ -56,6 +56,7 @@ export const allRoutes: ReadonlyArray<TestedRoute> = [
 
 const bodies: Readonly<Record<string, unknown>> = {
   "/v1/services": spec("matrix"),
+  "/v1/services/{serviceId}": spec("matrix"),
   "/v1/tokens": { permissions: ["read"] },
   "/v1/tokens/attenuate": {},
   "/v1/secrets/{name}": { value: "a value" },

@@ -132,6 +132,58 @@ describe("services", () => {
     assert.deepStrictEqual(Object.keys(expected).sort(), Object.keys(deployFailures).sort())
   })
 
+  const swapTo = (id: string, body: object, query = "", headers = {}) =>
+    gateway.call(`/v1/services/${id}${query}`, {
+      method: "PUT",
+      body: JSON.stringify(body),
+      headers: { "content-type": "application/json", ...headers },
+    })
+
+  it("swaps and rolls back; the id may stand in the body or not", async () => {
+    await gateway.deploy(spec("swapped"))
+    const { serviceId: _, ...rest } = spec("swapped", "next")
+    const swapped = await swapTo("swapped", rest, "?rollbackWindowMs=7")
+    assert.strictEqual(swapped.status, 200)
+    const body = (await swapped.json()) as Record<string, unknown>
+    assert.deepInclude(body, { serviceId: "swapped", revision: 2, restarts: 7 })
+    assert.strictEqual((await swapTo("swapped", spec("swapped", "third"))).status, 200)
+    const other = await assertProblem(
+      await swapTo("swapped", spec("another", "next")),
+      400,
+      "invalid-request",
+    )
+    assert.include(JSON.stringify(other), "serviceId")
+    for (const query of [
+      "?rollbackWindowMs=-1",
+      "?rollbackWindowMs=60001",
+      "?rollbackWindowMs=x",
+    ]) {
+      await assertProblem(await swapTo("swapped", rest, query), 400, "invalid-request")
+    }
+    const back = (id: string) =>
+      gateway.call(`/v1/services/${id}/rollback?rollbackWindowMs=0`, { method: "POST" })
+    assert.deepInclude((await (await back("swapped")).json()) as object, { revision: 2 })
+    assert.deepInclude((await (await back("swapped")).json()) as object, { revision: 1 })
+    await assertProblem(await back("swapped"), 409, "no-previous-revision")
+    await assertProblem(await back("nobody"), 404, "service-not-found")
+    await assertProblem(await swapTo("nobody", rest), 404, "service-not-found")
+  })
+
+  const refused: Record<string, readonly [number, string]> = {
+    busy: [409, "swap-in-progress"],
+    unhealthy: [409, "swap-failed"],
+    back: [409, "swap-rolled-back"],
+    compile: [422, "source-invalid"],
+    start: [422, "start-failed"],
+    io: [503, "storage-unavailable"],
+  }
+  for (const [source, [status, name]] of Object.entries(refused)) {
+    it(`answers ${status} ${name} for a swap that fails so`, async () => {
+      await gateway.deploy(spec("old"))
+      await assertProblem(await swapTo("old", spec("old", source)), status, name)
+    })
+  }
+
   it("answers a defect with 500, logs its cause under the id, and leaks nothing", async () => {
     const body = await assertProblem(
       await gateway.deploy(spec("x", "defect")),

@@ -33,6 +33,12 @@ interface Fact {
   readonly revision: number
   /** `null` when it was killed. */
   readonly artifact: string | null
+  /** The highest revision that was ever begun. */
+  readonly highest: number
+  /** The revision that a rollback goes back to. */
+  readonly previous: number | undefined
+  /** The revision that a swap was begun to and that the log does not tell the end of. */
+  readonly open: number | undefined
 }
 
 /** What the log was found to say. It goes on from where the last audit ended. */
@@ -41,12 +47,16 @@ export interface Audit {
   readonly types: ReadonlyArray<string>
   /** By `tenant/service`. */
   readonly facts: ReadonlyMap<string, Fact>
-  /** Every `tenant/service@revision` that was deployed, with its artifact. */
+  /** Every `tenant/service@revision` that was deployed or swapped to, with its artifact. */
   readonly deployed: ReadonlyMap<string, string>
   /** Every `tenant/service@revision` that was killed. */
   readonly killed: ReadonlySet<string>
   /** Ids of services that recovery could not bring back, with the reason. */
   readonly unrecovered: ReadonlyArray<string>
+  /** How many events there are of a type about a token, a secret or nothing, of a tenant. */
+  readonly told: (type: string, tenantId: string | null, subject: string | null) => number
+  /** The hashes that have a row in the table of tokens. */
+  readonly tokens: ReadonlySet<string>
   /** Looks at what was appended since, in a copy of the database that it may open for writing. */
   readonly read: (database: string) => void
   /** The same, but another one: what happens to it does not change this one. */
@@ -63,7 +73,13 @@ interface Memory {
   killed: Set<string>
   recovered: Set<string>
   unrecovered: Array<string>
+  /** Counts events by type, tenant and the token or secret they are about. */
+  subjects: Map<string, number>
+  tokens: Set<string>
 }
+
+const subjectOf = (type: string, tenantId: string | null, subject: string | null): string =>
+  JSON.stringify([type, tenantId, subject])
 
 const chained = (previous: string, row: Row): string =>
   sha256(
@@ -81,12 +97,46 @@ const chained = (previous: string, row: Row): string =>
     ]),
   )
 
+/** What an event of a swap means. */
+const noteSwap = (memory: Memory, figures: Figures, { id, type, payload }: Row, key: string) => {
+  const known = memory.facts.get(key)
+  const { from, to, revision, previousRevision, spec } = JSON.parse(payload)
+  if (known === undefined || known.artifact === null) {
+    figures.lose(2, `event ${id} (${type}) is about ${key}, which is not deployed`)
+    return
+  }
+  if ((from ?? previousRevision) !== known.revision) {
+    figures.lose(3, `event ${id} (${type}) goes from ${from ?? previousRevision} of ${key}`)
+  }
+  if (type === "hot_swap_started") {
+    if (to !== known.highest + 1 && to !== known.previous) {
+      figures.lose(3, `event ${id} swaps ${key}, ${JSON.stringify(known)}, to ${to}`)
+    }
+    memory.facts.set(key, { ...known, highest: Math.max(known.highest, to), open: to })
+    return
+  }
+  // A source that does not compile is refused before its swap begins.
+  if ((to ?? revision) !== known.open && type !== "hot_swap_failed") {
+    figures.lose(3, `event ${id} (${type}) ends a swap of ${key} that was not open`)
+  }
+  if (type !== "hot_swap_succeeded") {
+    memory.facts.set(key, { ...known, open: undefined })
+    return
+  }
+  const { artifact } = spec
+  const previous = known.revision
+  memory.deployed.set(`${key}@${revision}`, artifact)
+  memory.facts.set(key, { ...known, revision, artifact, previous, open: undefined })
+}
+
 /** What one event means, given all before it. */
 const note = (memory: Memory, figures: Figures, row: Row): void => {
   const key = `${row.tenant_id}/${row.service_id}`
   const payload = JSON.parse(row.payload)
   const revision = `${key}@${payload.revision}`
   const previous = memory.types.at(-1)
+  const subject = subjectOf(row.type, row.tenant_id, payload.tokenHash ?? payload.name ?? null)
+  memory.subjects.set(subject, (memory.subjects.get(subject) ?? 0) + 1)
   if (previous === "system_shutdown_complete" && row.type !== "system_started") {
     figures.lose(9, `event ${row.id} (${row.type}) follows the last word of a run`)
   }
@@ -94,17 +144,37 @@ const note = (memory: Memory, figures: Figures, row: Row): void => {
     case "service_deployed": {
       const { artifact } = payload.spec
       if (memory.deployed.has(revision)) figures.lose(3, `a second service_deployed of ${revision}`)
-      const expected = (memory.facts.get(key)?.revision ?? 0) + 1
+      const known = memory.facts.get(key)
+      const expected = (known?.highest ?? 0) + 1
       if (payload.revision !== expected) figures.lose(3, `${revision} follows ${expected - 1}`)
       memory.deployed.set(revision, artifact)
-      memory.facts.set(key, { revision: payload.revision, artifact })
+      memory.facts.set(key, {
+        revision: payload.revision,
+        artifact,
+        highest: expected,
+        previous: known === undefined || known.artifact === null ? undefined : known.revision,
+        open: undefined,
+      })
       return
     }
-    case "service_killed":
-      if (memory.facts.get(key)?.artifact === null) figures.lose(2, `${revision} was killed twice`)
+    case "service_killed": {
+      const known = memory.facts.get(key)
+      if (known?.artifact === null) figures.lose(2, `${revision} was killed twice`)
       memory.killed.add(revision)
-      memory.facts.set(key, { revision: payload.revision, artifact: null })
+      memory.facts.set(key, {
+        revision: payload.revision,
+        artifact: null,
+        highest: known?.highest ?? payload.revision,
+        previous: undefined,
+        open: undefined,
+      })
       return
+    }
+    case "hot_swap_started":
+    case "hot_swap_succeeded":
+    case "hot_swap_rolled_back":
+    case "hot_swap_failed":
+      return noteSwap(memory, figures, row, key)
     case "service_recovered": {
       const once = `${row.causation_id}:${key}`
       if (memory.recovered.has(once)) figures.lose(3, `${key} was recovered twice in one recovery`)
@@ -136,6 +206,23 @@ const checkWhole = (database: DatabaseSync, memory: Memory, figures: Figures): v
   }
   const check = database.prepare("PRAGMA quick_check(10)").all()
   if (check[0]?.["quick_check"] !== "ok") figures.lose(1, `quick_check: ${JSON.stringify(check)}`)
+}
+
+/** The artifact that was kept with an event. */
+const artifactIn = ({ payload, type }: Row): string | undefined => {
+  if (type === "hot_swap_started") return JSON.parse(payload).artifact
+  return ["service_deployed", "hot_swap_succeeded"].includes(type)
+    ? JSON.parse(payload).spec.artifact
+    : undefined
+}
+
+const readTokens = (database: DatabaseSync, memory: Memory): void => {
+  memory.tokens.clear()
+  // The oldest databases have no such table.
+  const has = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'tokens'").all()
+  if (has.length === 0) return
+  const tokens = database.prepare("SELECT token_hash AS hash FROM tokens").all()
+  for (const { hash } of tokens) memory.tokens.add(String(hash))
 }
 
 const readFrom = (memory: Memory, figures: Figures, path: string): void => {
@@ -170,17 +257,18 @@ const readFrom = (memory: Memory, figures: Figures, path: string): void => {
         figures.lose(5, `event ${row.id} does not match its hash`)
       }
       note(memory, figures, row)
-      if (row.type === "service_deployed") {
-        const { spec } = JSON.parse(row.payload)
-        const source = artifact.all(spec.artifact)[0]?.["source"]
-        if (source === undefined || sha256(String(source)) !== spec.artifact) {
-          figures.lose(1, `event ${row.id}: artifact ${spec.artifact} is missing or changed`)
+      const named = artifactIn(row)
+      if (named !== undefined) {
+        const source = artifact.all(named)[0]?.["source"]
+        if (source === undefined || sha256(String(source)) !== named) {
+          figures.lose(1, `event ${row.id}: artifact ${named} is missing or changed`)
         }
       }
       memory.hashes.push(row.hash)
       memory.types.push(row.type)
     }
     figures.count("events audited", memory.hashes.length - known)
+    readTokens(database, memory)
     checkWhole(database, memory, figures)
   } finally {
     database.close()
@@ -189,6 +277,7 @@ const readFrom = (memory: Memory, figures: Figures, path: string): void => {
 
 const over = (memory: Memory, figures: Figures): Audit => ({
   ...memory,
+  told: (...subject) => memory.subjects.get(subjectOf(...subject)) ?? 0,
   read: (path) => readFrom(memory, figures, path),
   fork: () =>
     over(
@@ -200,6 +289,8 @@ const over = (memory: Memory, figures: Figures): Audit => ({
         killed: new Set(memory.killed),
         recovered: new Set(memory.recovered),
         unrecovered: [...memory.unrecovered],
+        subjects: new Map(memory.subjects),
+        tokens: new Set(memory.tokens),
       },
       figures,
     ),
@@ -216,6 +307,8 @@ export const makeAudit = (figures: Figures): Audit =>
       killed: new Set(),
       recovered: new Set(),
       unrecovered: [],
+      subjects: new Map(),
+      tokens: new Set(),
     },
     figures,
   )

@@ -2,110 +2,154 @@
  * Rounds of starting a real kernel, working with it, and pulling its plug, always on the same data
  * directory; after every end the database is read, and every kernel that comes up is examined.
  */
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
-import { type Audit, makeAudit } from "./Audit.ts"
-import type { Concern } from "./Concern.ts"
-import { concerns as makers } from "./Concerns.ts"
-import { copyDirectory, takeImage } from "./CrashImage.ts"
+import { makeAudit } from "./Audit.ts"
+import { keysOf, takeBackup, unpack } from "./Backups.ts"
+import { copyDirectory, markImage, takeImage, takeTornImage } from "./CrashImage.ts"
+import { beginEra, clients, type Era, examine, inspect } from "./Era.ts"
 import { type Figures, makeFigures } from "./Figures.ts"
 import { makePlan, type Plan } from "./Plan.ts"
 import { makeRandom, type Random } from "./Random.ts"
-import { endEarly, type Run, type Setting, sleep, start, work } from "./Run.ts"
-
-/** Clients that work at the same time. */
-const clients = 4
+import { endAll, endByTrap, endEarly, type Run, sleep, start, work } from "./Run.ts"
+import { makeTrap, type Phase } from "./Traps.ts"
 
 /** Rounds on one data directory; then a new one begins, so that no round grows too long. */
-const eraRounds = 50
+const eraRounds = 25
+
+/** Longest time, in milliseconds, between what a torn image must hold and the image. */
+const maxTornMs = 150
 
 /** What to do. */
 export interface CampaignOptions {
   readonly rounds: number
   readonly seed: number
   readonly env?: Readonly<Record<string, string>>
+  /** Where to count; a tally of its own otherwise. */
+  readonly figures?: Figures
   /** Called after every round. */
   readonly onRound?: (figures: Figures) => void
+  /** Ends the campaign: what is under way then is neither finished nor judged. */
+  readonly signal?: AbortSignal
 }
 
-interface Era extends Setting {
-  readonly root: string
-  readonly concerns: ReadonlyArray<Concern>
-  readonly audit: Audit
+/** What to do with an image once the kernel it was taken of is gone. */
+type Develop = () => Promise<void>
+
+const nothing: Develop = async () => undefined
+
+/** What is known at this instant, for an image: at once, so that nothing later is asked for. */
+const imageOf = (era: Era, isWhole: boolean): Era => ({
+  ...era,
+  dataDir: join(era.root, "image"),
+  concerns: era.concerns.map((concern) => concern.snapshot(isWhole)),
+})
+
+/** Starts a kernel on an image and examines it. The image continues what was known before. */
+const develop = async (image: Era, era: Era): Promise<void> => {
+  const own: Era = { ...image, audit: era.audit.fork() }
+  inspect(own)
+  const again = await start(own)
+  await examine(again, own)
+  await again.end({ kind: "kill" })
+  rmSync(own.dataDir, { recursive: true, force: true })
 }
 
-const begin = (figures: Figures, env: Readonly<Record<string, string>>): Era => {
-  const root = mkdtempSync(join(tmpdir(), "solo-campaign-"))
-  return {
-    root,
-    dataDir: join(root, "data"),
-    env,
-    figures,
-    concerns: makers.map((make) => make(figures, clients)),
-    audit: makeAudit(figures),
+const photograph = async (
+  era: Era,
+  run: Run,
+  isTorn: boolean,
+  random: Random,
+): Promise<Develop> => {
+  const { dataDir, figures } = era
+  const { pid } = run.kernel
+  const image = imageOf(era, !isTorn)
+  if (isTorn) {
+    const mark = await markImage(pid, dataDir, image.dataDir)
+    await sleep(random.between(0, maxTornMs))
+    const isCut = await takeTornImage(pid, dataDir, image.dataDir, mark, random)
+    figures.count(isCut ? "images: torn" : "images: to be torn, but nothing was written")
+    // Without its mark an image must do as well.
+    if (random.chance(0.5)) rmSync(join(image.dataDir, "solo.db.mark"), { force: true })
+  } else {
+    await takeImage(pid, dataDir, image.dataDir)
+    figures.count("images: whole")
   }
+  return () => develop(image, era)
 }
 
-const examine = async (run: Run, concerns: ReadonlyArray<Concern>, audit: Audit) => {
-  await run.ready
-  for (const concern of concerns) await concern.examine?.(run.conversation, audit)
-}
-
-/** Reads a copy of the database, so that the kernel itself meets the crash as it was. */
-const inspect = (era: Era): void => {
-  const copy = join(era.root, "copy")
-  copyDirectory(era.dataDir, copy)
-  era.audit.read(join(copy, "solo.db"))
-  rmSync(copy, { recursive: true, force: true })
-  for (const concern of era.concerns) concern.inspect?.(era.audit)
-}
-
-/** Photographs the kernel's files; answers what to do with the picture once the kernel is gone. */
-const photograph = async (era: Era, run: Run, isTorn: boolean, random: Random) => {
-  const dataDir = join(era.root, "image")
-  // In this order and without a pause: nothing that is acknowledged later may be asked for.
-  const concerns = era.concerns.map((concern) => concern.snapshot(!isTorn))
-  await takeImage(run.kernel.pid, era.dataDir, dataDir, isTorn ? random : undefined)
+const backUp = async (era: Era, killAfterMs: number | undefined): Promise<Develop> => {
+  const path = join(era.root, "backup")
+  const image = imageOf(era, false)
+  const before = keysOf(era.dataDir)
+  const isThere = await takeBackup(era, path, killAfterMs)
+  if (!isThere) return nothing
+  const after = keysOf(era.dataDir)
+  unpack(path, before, image.dataDir)
+  if (before.join() === after.join()) return () => develop(image, era)
+  // It needs a key that it may not have: that it is whole can be seen without.
+  era.figures.count("backups across a rotation")
   return async () => {
-    era.figures.count(isTorn ? "torn images" : "whole images")
-    const audit = isTorn ? makeAudit(era.figures) : era.audit.fork()
-    const image: Era = { ...era, dataDir, concerns, audit }
-    inspect(image)
-    const again = await start(image)
-    await examine(again, concerns, audit)
-    await again.end({ kind: "kill" })
-    rmSync(dataDir, { recursive: true, force: true })
+    inspect({ ...image, audit: era.audit.fork() })
+    rmSync(image.dataDir, { recursive: true, force: true })
   }
+}
+
+const trapFor = (era: Era, random: Random, phase: Phase) =>
+  makeTrap(random, phase, join(era.root, "sprung"))
+
+/** What happens to a kernel at work, beside its clients, until its end is due. */
+const accompany = async (era: Era, run: Run, plan: Plan, random: Random): Promise<Develop> => {
+  const until = performance.now() + plan.workMs
+  const rest = () => sleep(Math.max(0, until - performance.now()))
+  if (plan.trap === "rotation") {
+    await sleep(random.between(0, plan.workMs))
+    await run.conversation.ask("POST", "/v1/master-key/rotate")
+  }
+  if (plan.image !== undefined) {
+    await sleep(plan.image.atMs)
+    if (run.conversation.isEnding()) return nothing
+    const developed = await photograph(era, run, plan.image.isTorn, random)
+    await rest()
+    return developed
+  }
+  if (plan.backup !== undefined) {
+    await sleep(plan.backup.atMs)
+    const backup = backUp(era, plan.backup.killAfterMs)
+    // The kernel may end before the backup does.
+    await rest()
+    return async () => (await backup)()
+  }
+  await Promise.race([rest(), run.kernel.ended])
+  return nothing
 }
 
 const play = async (era: Era, plan: Plan, random: Random): Promise<void> => {
   for (const stillborn of plan.stillborn) {
-    await endEarly(era, stillborn)
+    await ("phase" in stillborn
+      ? endByTrap(era, trapFor(era, random, stillborn.phase))
+      : endEarly(era, stillborn))
     inspect(era)
   }
-  const run = await start(era)
-  if (!plan.isEager) await examine(run, era.concerns, era.audit)
+  const armed = join(era.root, "armed")
+  const trap = plan.trap === undefined ? undefined : { ...trapFor(era, random, plan.trap), armed }
+  const run = await start(era, trap)
+  if (!plan.isEager) await examine(run, era)
+  if (trap !== undefined) writeFileSync(armed, "")
   // Clients go on while the kernel ends: what it answers then counts as well.
   const working = work(run, era.concerns, clients, random, () => false)
-  let develop: (() => Promise<void>) | undefined
-  if (plan.image !== undefined) {
-    await sleep(plan.image.atMs)
-    develop = await photograph(era, run, plan.image.isTorn, random)
-  }
-  await sleep(plan.workMs - (plan.image?.atMs ?? 0))
+  const develop = await accompany(era, run, plan, random)
   await run.end(plan.end)
   await working
-  // The image continues what was known before this run.
-  await develop?.()
+  await develop()
   inspect(era)
 }
 
 /** Examines the last kernel of an era, and ends it cleanly. */
 const conclude = async (era: Era): Promise<void> => {
   const run = await start(era)
-  await examine(run, era.concerns, era.audit)
+  await examine(run, era)
   await run.end({ kind: "stop" })
   inspect(era)
   const fresh = makeAudit(era.figures)
@@ -116,32 +160,37 @@ const conclude = async (era: Era): Promise<void> => {
   }
   for (const failure of era.audit.unrecovered) era.figures.lose(4, `not recovered: ${failure}`)
   era.figures.count("events in the log", fresh.types.length)
+  rmSync(era.root, { recursive: true, force: true })
 }
 
 /** Runs a campaign. */
 export const runCampaign = async (options: CampaignOptions): Promise<Figures> => {
-  const figures = makeFigures()
+  const { figures = makeFigures(), rounds, signal } = options
   const random = makeRandom(options.seed)
+  signal?.addEventListener("abort", figures.close)
   let era: Era | undefined
   try {
-    for (let round = 1; round <= options.rounds; round++) {
+    for (let round = 1; round <= rounds; round++) {
       figures.round = round
-      era ??= begin(figures, options.env ?? {})
+      const isFirst = era === undefined
+      era ??= beginEra(figures, options.env ?? {}, random.fork(round + 0x20000))
       try {
-        await play(era, makePlan(random.fork(round)), random.fork(round + 0x10000))
-        if (round % eraRounds === 0 || round === options.rounds) {
+        const plan = makePlan(random.fork(round), isFirst)
+        await play(era, plan, random.fork(round + 0x10000))
+        if (round % eraRounds === 0 || round === rounds) {
           await conclude(era)
-          rmSync(era.root, { recursive: true, force: true })
           era = undefined
         }
       } catch (error) {
         figures.lose(1, `the round broke off: ${error instanceof Error ? error.stack : error}`)
       }
+      if (signal?.aborted) break
       figures.count("rounds")
       options.onRound?.(figures)
       if (figures.losses.length > 0) break
     }
   } finally {
+    endAll(figures)
     // Kept after a loss, for whoever looks into it.
     if (figures.losses.length === 0 && era !== undefined) {
       rmSync(era.root, { recursive: true, force: true })

@@ -3,7 +3,16 @@
  */
 import type { MakeConcern } from "./Concern.ts"
 import { makeEvents } from "./Events.ts"
+import { makeSecrets } from "./Secrets.ts"
 import { makeServices } from "./Services.ts"
+import { makeTokens } from "./Tokens.ts"
+import { makeVerification } from "./Verification.ts"
 
 /** All concerns. */
-export const concerns: ReadonlyArray<MakeConcern> = [makeServices, makeEvents]
+export const concerns: ReadonlyArray<MakeConcern> = [
+  makeServices,
+  makeTokens,
+  makeSecrets,
+  makeEvents,
+  makeVerification,
+]

@@ -84,6 +84,7 @@ const follow = async (memory: Memory, figures: Figures, conversation: Conversati
 }
 
 const lookFor = (memory: Memory, figures: Figures, audit: Audit): void => {
+  figures.count("acknowledgements checked: events", memory.seen.size)
   for (const [id, hash] of memory.seen) {
     if (audit.hashes[id - 1] !== hash) {
       figures.lose(1, `event ${id} was seen before the end and is not in the log`)

@@ -3,6 +3,7 @@
  * photographed. It follows from the seed alone.
  */
 import type { Random } from "./Random.ts"
+import type { Phase } from "./Traps.ts"
 
 /** How a kernel ends. Times are milliseconds. */
 export type End =
@@ -15,11 +16,12 @@ export type End =
   /** `SIGTERM`, and so much later again. */
   | { readonly kind: "stop twice"; readonly afterMs: number }
 
-/** A kernel that is ended so many milliseconds after its start, wherever it is by then. */
-export interface Stillborn {
-  readonly afterMs: number
-  readonly signal: "SIGKILL" | "SIGTERM"
-}
+/** A kernel that is ended before it is worked with. */
+type Stillborn =
+  /** So many milliseconds after its start, wherever it is by then. */
+  | { readonly afterMs: number; readonly signal: "SIGKILL" | "SIGTERM" }
+  /** By a trap in this phase of its start. */
+  | { readonly phase: Phase }
 
 /** One round. */
 export interface Plan {
@@ -30,6 +32,10 @@ export interface Plan {
   readonly workMs: number
   /** When, within the work, to take a crash image, and whether its end is torn off. */
   readonly image: { readonly atMs: number; readonly isTorn: boolean } | undefined
+  /** The phase in which a trap is set for the kernel, which then ends before its end. */
+  readonly trap: Phase | undefined
+  /** When, within the work, to begin a backup, and how soon to kill it, if at all. */
+  readonly backup: { readonly atMs: number; readonly killAfterMs: number | undefined } | undefined
   readonly end: End
 }
 
@@ -43,25 +49,57 @@ const ends: ReadonlyArray<{ readonly weight: number; readonly make: (random: Ran
   { weight: 1, make: (random) => ({ kind: "stop twice", afterMs: random.between(55, 80) }) },
 ]
 
+const traps: ReadonlyArray<{ readonly weight: number; readonly phase: Phase }> = [
+  { weight: 4, phase: "commit" },
+  { weight: 3, phase: "checkpoint" },
+  { weight: 3, phase: "rotation" },
+  { weight: 3, phase: "shutdown" },
+]
+
 /** Longest time that clients work in a round. */
 const maxWorkMs = 800
 
-/** The plan of one round. */
-export const makePlan = (random: Random): Plan => {
+/** Longest time that a backup may take before it is killed, if it is to be. */
+const maxBackupMs = 500
+
+const stillbornOf = (random: Random): ReadonlyArray<Stillborn> => {
+  // A start takes a few hundred milliseconds: these die while they migrate, fold or recover.
+  if (random.chance(0.2)) {
+    return Array.from({ length: random.between(1, 2) }, () => ({
+      afterMs: random.between(30, 900),
+      signal: random.chance(0.7) ? "SIGKILL" : "SIGTERM",
+    }))
+  }
+  return random.chance(0.25) ? [{ phase: "recovery" }] : []
+}
+
+/** The plan of one round; the first rounds of a directory also die while they migrate it. */
+export const makePlan = (random: Random, isFirst: boolean): Plan => {
   const workMs = random.between(20, maxWorkMs)
+  const migrations: ReadonlyArray<Stillborn> = isFirst
+    ? Array.from({ length: random.between(1, 4) }, () => ({ phase: "migration" }))
+    : []
+  const trap = random.chance(0.4) ? random.weighted(traps).phase : undefined
+  const backup = trap === undefined && random.chance(0.12)
   return {
-    // A start takes a few hundred milliseconds: these die while they migrate, fold or recover.
-    stillborn: random.chance(0.3)
-      ? Array.from({ length: random.between(1, 2) }, () => ({
-          afterMs: random.between(30, 700),
-          signal: random.chance(0.7) ? "SIGKILL" : "SIGTERM",
-        }))
-      : [],
+    stillborn: [...migrations, ...stillbornOf(random)],
     isEager: random.chance(0.25),
     workMs,
-    image: random.chance(0.25)
-      ? { atMs: random.between(0, workMs), isTorn: random.chance(0.5) }
+    image:
+      !backup && random.chance(0.25)
+        ? { atMs: random.between(0, workMs), isTorn: random.chance(0.5) }
+        : undefined,
+    trap,
+    backup: backup
+      ? {
+          atMs: random.between(0, workMs),
+          killAfterMs: random.chance(0.6) ? random.between(50, maxBackupMs) : undefined,
+        }
       : undefined,
-    end: random.weighted(ends).make(random),
+    // Checkpoints are taken at work and before the last word; the others have their own time.
+    end:
+      trap === "shutdown" || (trap === "checkpoint" && random.chance(0.5))
+        ? { kind: "stop" }
+        : random.weighted(ends).make(random),
   }
 }

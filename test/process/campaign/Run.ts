@@ -1,7 +1,8 @@
 /**
  * One kernel from its start to its end, and the clients that work with it meanwhile.
  */
-import { existsSync } from "node:fs"
+import type { ChildProcess } from "node:child_process"
+import { existsSync, rmSync } from "node:fs"
 import { join } from "node:path"
 
 import {
@@ -15,8 +16,9 @@ import {
 import type { Concern, Conversation, Turn } from "./Concern.ts"
 import type { Figures } from "./Figures.ts"
 import { type Descendant, descendantsOf, leftovers } from "./Leftovers.ts"
-import type { End, Stillborn } from "./Plan.ts"
+import type { End } from "./Plan.ts"
 import type { Random } from "./Random.ts"
+import { type Trap, trapped } from "./Traps.ts"
 
 /** How long any answer, and readiness, may take. */
 const patienceMs = 60_000
@@ -35,6 +37,24 @@ export interface Setting {
   readonly dataDir: string
   readonly env: Readonly<Record<string, string>>
   readonly figures: Figures
+  readonly config?: unknown
+}
+
+/** Kernels and commands that run now, with the tally of whoever started them. */
+const alive = new Map<ChildProcess, Figures>()
+
+/** Notes that the process runs, until it does not. */
+export const live = (child: ChildProcess, { figures }: Setting): ChildProcess => {
+  alive.set(child, figures)
+  child.once("close", () => alive.delete(child))
+  return child
+}
+
+/** Kills whatever runs, of one campaign or of all: for those that are broken off. */
+export const endAll = (of?: Figures): void => {
+  for (const [child, figures] of alive) {
+    if (of === undefined || of === figures) child.kill("SIGKILL")
+  }
 }
 
 /** Waits. */
@@ -52,10 +72,52 @@ const expectNone = async (figures: Figures, descendants: ReadonlyArray<Descendan
   if (left.length > 0) figures.lose(6, `processes outlive the kernel: ${JSON.stringify(left)}`)
 }
 
+const withTrap = <S extends Setting>(setting: S, trap: Trap | undefined): S =>
+  trap === undefined ? setting : { ...setting, env: { ...setting.env, ...trapped(trap) } }
+
+/** Counts the end of a kernel, and whether the trap for it was sprung; clears it away. */
+const countTrap = ({ figures }: Setting, trap: Trap, outcome: string): void => {
+  const isSprung = existsSync(trap.sprung)
+  figures.count(isSprung ? `kills: in ${trap.phase}` : `missed: ${trap.phase}`)
+  if (isSprung) figures.count(`hit: ${trap.phase}: ${trap.when}`)
+  if (isSprung && outcome !== "SIGKILL") figures.lose(9, `a trap ended with ${outcome}`)
+  if (existsSync(`${trap.sprung}.unsynced`)) figures.lose(1, "commits are not synced to the disk")
+  rmSync(trap.sprung, { force: true })
+  if (trap.armed !== undefined) rmSync(trap.armed, { force: true })
+}
+
+/** Starts a kernel that a trap ends during its start; kills it when that has come to nothing. */
+export const endByTrap = async (setting: Setting, trap: Trap): Promise<void> => {
+  const child = live(spawnKernel(withTrap(setting, trap)), setting)
+  let output = ""
+  const isOver = () => child.exitCode !== null || child.signalCode !== null
+  const closed = new Promise<string>((resolve) =>
+    child.once("close", (code, by) => resolve(String(by ?? code))),
+  )
+  child.stdout!.on("data", (data: Buffer) => (output += String(data)))
+  child.stderr!.on("data", (data: Buffer) => (output += String(data)))
+  for (let waited = 0; !isOver() && waited < patienceMs; waited += 10) {
+    if (/"ready"|timed out/.test(output)) break
+    await sleep(10)
+  }
+  const descendants = isOver() ? [] : descendantsOf(child.pid!)
+  child.kill("SIGKILL")
+  const outcome = await closed
+  if (outcome !== "SIGKILL") {
+    setting.figures.lose(9, `a kernel ended by itself with ${outcome}: ${output.slice(-3000)}`)
+  }
+  if (!existsSync(trap.sprung)) setting.figures.count("kills: when ready")
+  countTrap(setting, trap, outcome)
+  await expectNone(setting.figures, descendants)
+}
+
 /** Starts a kernel only to end it before it has done anything. */
-export const endEarly = async (setting: Setting, { afterMs, signal }: Stillborn): Promise<void> => {
+export const endEarly = async (
+  setting: Setting,
+  { afterMs, signal }: { readonly afterMs: number; readonly signal: "SIGKILL" | "SIGTERM" },
+): Promise<void> => {
   const { figures } = setting
-  const child = spawnKernel(setting)
+  const child = live(spawnKernel(setting), setting)
   const closed = new Promise<string>((resolve) =>
     child.once("close", (code, by) => resolve(String(by ?? code))),
   )
@@ -74,8 +136,9 @@ export const endEarly = async (setting: Setting, { afterMs, signal }: Stillborn)
   if (outcome !== signal && !(signal === "SIGTERM" && outcome === "0")) {
     figures.lose(9, `${signal} at ${afterMs} ms ended with ${outcome}: ${output}`)
   }
+  const where = listened ? "after listening" : "before listening"
   figures.count(
-    `ended: ${signal} ${listened ? "during recovery" : "before listening"} → ${outcome}`,
+    outcome === "SIGKILL" ? `kills: ${where}` : `ended: ${signal} ${where} → ${outcome}`,
   )
   await expectNone(figures, descendants)
 }
@@ -107,7 +170,8 @@ const allowed: Readonly<Record<End["kind"], ReadonlyArray<string>>> = {
 const judge = (setting: Setting, kernel: KernelProcess, how: End, end: ProcessEnd) => {
   const { figures, dataDir } = setting
   const outcome = String(end.signal ?? end.code)
-  figures.count(`ended: ${how.kind} → ${outcome}`)
+  const place = how.kind === "kill" ? "at work" : "while stopping"
+  figures.count(outcome === "SIGKILL" ? `kills: ${place}` : `ended: ${how.kind} → ${outcome}`)
   if (!allowed[how.kind].includes(outcome)) {
     figures.lose(9, `${how.kind} ended with ${outcome}: ${kernel.output().stderr.slice(-3000)}`)
   }
@@ -128,23 +192,25 @@ const asking =
     }
   }
 
-/** Starts a kernel; fails when it does not come up. */
-export const start = async (setting: Setting): Promise<Run> => {
+/** Starts a kernel, with a trap or without; fails when it does not come up. */
+export const start = async (setting: Setting, trap?: Trap): Promise<Run> => {
   const { figures } = setting
-  const kernel = await startKernel(setting)
+  const kernel = await startKernel(withTrap(setting, trap), (child) => live(child, setting))
   let isReady = false
-  let isEnding = false
+  let isTold = false
+  const isSprung = () => trap !== undefined && existsSync(trap.sprung)
+  const isEnding = () => isTold || isSprung()
   const gone = new AbortController()
   void kernel.ended.then(() => gone.abort())
   const becoming = within(ready(kernel)).then(
     () => void (isReady = true),
     (error) => {
-      if (!isEnding) figures.lose(4, `the kernel did not become ready: ${String(error)}`)
+      if (!isEnding()) figures.lose(4, `the kernel did not become ready: ${String(error)}`)
     },
   )
   void kernel.ended.then(({ code, signal }) => {
-    if (isEnding) return
-    isEnding = true
+    if (isEnding()) return
+    isTold = true
     const { stderr } = kernel.output()
     figures.lose(1, `the kernel ended by itself (${code}, ${signal}): ${stderr.slice(-3000)}`)
   })
@@ -154,15 +220,18 @@ export const start = async (setting: Setting): Promise<Run> => {
     conversation: {
       url: kernel.url,
       token: kernel.token,
-      ask: asking(kernel, () => isEnding, figures),
+      ask: asking(kernel, isEnding, figures),
       isReady: () => isReady,
-      isEnding: () => isEnding,
+      isEnding,
       gone: gone.signal,
     },
     end: async (how) => {
       const descendants = descendantsOf(kernel.pid)
-      isEnding = true
-      judge(setting, kernel, how, await perform(kernel, how))
+      isTold = true
+      const end = await perform(kernel, how)
+      const isHit = isSprung()
+      if (trap !== undefined) countTrap(setting, trap, String(end.signal ?? end.code))
+      if (!isHit) judge(setting, kernel, how, end)
       await expectNone(figures, descendants)
     },
   }
