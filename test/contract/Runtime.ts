@@ -13,6 +13,7 @@ import { Runtime } from "solo"
 
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
 import { fetchContract } from "./RuntimeFetch.ts"
+import { fetchWebContract } from "./RuntimeFetchWeb.ts"
 import { requestContract } from "./RuntimeRequests.ts"
 import { scheduledContract } from "./RuntimeScheduled.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
@@ -91,6 +92,7 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
   secretsContract(name, layer)
   storeContract(name, layer)
   fetchContract(name, layer)
+  fetchWebContract(name, layer)
   scheduledContract(name, layer)
 
   describe(`${name}: the end`, () => {
@@ -276,7 +278,6 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
           "require",
           "module",
           "Buffer",
-          "fetch",
           "WebSocket",
           "global",
           "setImmediate",
