@@ -3,6 +3,7 @@
  * `solo`. What is not exported here is the kernel's own business.
  */
 export * from "./domain/Capability.ts"
+export * from "./domain/Destination.ts"
 export * from "./domain/Event.ts"
 export * from "./domain/HashChain.ts"
 export * from "./domain/Identifier.ts"
@@ -20,6 +21,7 @@ export * from "./kernel/log/EventStore.ts"
 export * from "./kernel/plugin/Gateway.ts"
 export * from "./kernel/services/Ingress.ts"
 export * from "./kernel/vault/MasterKeys.ts"
+export * from "./kernel/services/Network.ts"
 export * from "./kernel/plugin/Plugin.ts"
 export * from "./kernel/Readiness.ts"
 export * from "./kernel/recovery/Replayer.ts"

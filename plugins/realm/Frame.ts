@@ -115,6 +115,8 @@ export const maxQueuedStore = 4096
 export const maxPendingErrands = 64
 /** The URL of an errand, in UTF-16 code units. */
 export const maxErrandUrl = 16 * 1024
+/** Redirects that one fetch follows. */
+export const maxRedirects = 20
 /** The id of a service that an errand is for, in UTF-16 code units. */
 export const maxServiceId = 128
 /** Timers one service may have set. */

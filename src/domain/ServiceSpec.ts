@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 import { bounded } from "./Bounds.ts"
+import { destinationOf } from "./Destination.ts"
 import { ServiceId } from "./Identifier.ts"
 
 /** Largest accepted source text, in UTF-8 bytes. */
@@ -75,7 +76,7 @@ const terms = {
   secrets: names(128),
   /** Services of the same tenant that the service may call; `*` for all of them. */
   services: names(128),
-  /** Destinations, `host:port`, that the service may reach. */
+  /** Destinations, `host:port`, that the service may reach. Old logs hold other texts too. */
   network: names(128),
   /** Path that a new revision must answer with 2xx before a hot swap hands it requests. */
   healthPath: Schema.NullOr(HealthPath).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
@@ -90,6 +91,13 @@ export const ServiceSpec = Schema.Struct({
     Schema.makeFilter((ids) => {
       const wrong = ids.findIndex((id) => id !== "*" && !isServiceId(id))
       return wrong === -1 || { path: [wrong], issue: "Expected the id of a service, or *" }
+    }),
+  ),
+  network: terms.network.check(
+    Schema.makeFilter((entries) => {
+      const wrong = entries.findIndex((entry) => destinationOf(entry) === undefined)
+      const issue = "Expected host:port, such as example.com:443"
+      return wrong === -1 || { path: [wrong], issue }
     }),
   ),
 })

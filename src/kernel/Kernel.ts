@@ -38,6 +38,7 @@ import { layerDeployer } from "./services/DeployerLive.ts"
 import { Ingress } from "./services/Ingress.ts"
 import { layerIngress } from "./services/IngressLive.ts"
 import { LogStore } from "./services/LogStore.ts"
+import { Network } from "./services/Network.ts"
 import { layerOutbound } from "./services/OutboundLive.ts"
 import { Registry } from "./services/Registry.ts"
 import { Runtime } from "./services/Runtime.ts"
@@ -68,6 +69,7 @@ export const kernelNeeds = [
   Digest,
   Compiler,
   Runtime,
+  Network,
   LogStore,
   RootToken,
   MasterKeys,

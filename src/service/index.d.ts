@@ -65,13 +65,15 @@ export interface Secrets {
   get(name: string): Promise<string>
 }
 
-/** The services of the same tenant, this one among them. */
+/** The tenant's other services that the spec names. */
 export interface Services {
   /**
-   * Asks the service `id`, as the web's `fetch` asks a server; a path, such as `/hello`, is enough
-   * for a URL. Rejects where the service does not answer; an answer of any status is an answer.
+   * Sends a request to another service of the tenant; `input` may also be a path. Answers as a
+   * client would be answered: 404 where there is no such service, 502, 503 or 504 where it fails,
+   * 508 for calls in a circle. Rejects with a `TypeError` that says why where nothing was sent, as
+   * where the spec does not name the service.
    */
-  fetch(id: string, input: string | URL | Request, init?: RequestInit): Promise<Response>
+  fetch(serviceId: string, input: Request | string | URL, init?: RequestInit): Promise<Response>
 }
 
 /** What can be stored: JSON, or bytes. What is not, such as a function or NaN, is refused. */

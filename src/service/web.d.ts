@@ -281,6 +281,8 @@ declare function atob(text: string): string
 declare function btoa(text: string): string
 declare function clearInterval(id: number | undefined): void
 declare function clearTimeout(id: number | undefined): void
+/** Sends a request to a destination that the spec names under `network`. */
+declare function fetch(input: Request | string | URL, init?: RequestInit): Promise<Response>
 declare function queueMicrotask(run: () => void): void
 /** Takes an error for one that nobody caught: the service crashes. */
 declare function reportError(error: unknown): void

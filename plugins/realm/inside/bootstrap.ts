@@ -18,6 +18,7 @@ import { crypto } from "./Crypto.ts"
 import { TextDecoder, TextDecoderStream } from "./Encoding.ts"
 import { AbortController, AbortSignal, CustomEvent, Event, EventTarget } from "./Events.ts"
 import { reportError } from "./Failure.ts"
+import { fetch } from "./Fetch.ts"
 import { Headers } from "./Headers.ts"
 import { inbound, now, outbound } from "./Host.ts"
 import { fail, receive, start } from "./Instance.ts"
@@ -51,6 +52,7 @@ const globals = {
   Response,
   console,
   crypto,
+  fetch,
   performance: { now, timeOrigin: epoch },
   self: globalThis,
   setTimeout: timer(false),

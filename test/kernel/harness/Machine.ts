@@ -28,6 +28,7 @@ import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { ServiceLogs } from "../../../src/kernel/services/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
+import { layerNoNetwork } from "../NoNetwork.ts"
 import { layerSecrets } from "../Secrets.ts"
 import { layerDigest } from "../Sha256.ts"
 import { type Disk, makeDisk, takeImage } from "./Disk.ts"
@@ -70,7 +71,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
   }).pipe(
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
-    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, LogStore.layerMemory)),
+    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork, LogStore.layerMemory)),
     Layer.provideMerge(Logger.layer([])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(

@@ -19,6 +19,7 @@ import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/services/Runtime.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
 import { makeDisk } from "../harness/Disk.ts"
+import { layerNoNetwork } from "../NoNetwork.ts"
 import { layerSecrets } from "../Secrets.ts"
 import { layerDigest } from "../Sha256.ts"
 
@@ -70,6 +71,7 @@ const layerRun = (
         storage,
         layerDigest,
         layerSecrets,
+        layerNoNetwork,
         layerCompiler,
         layerRuntime,
         LogStore.layerMemory,
