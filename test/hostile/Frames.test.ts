@@ -103,6 +103,8 @@ const forgeries: Readonly<Record<string, string>> = {
     'ready(); send(45, 1, \'["b","GET","http://b/",[],null]\'); for (;;) write(frame(50, 1, Buffer.from([255, 255, 255, 255])))',
   "log lines without end":
     "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(39, 1, 'x'))); for (;;) write(many)",
+  "the end of due times nobody sent":
+    "ready(); for (let id = 0; id < 1e5; id++) { send(53, id); send(54, id, 'x') } process.exit(1)",
   "log lines with fields without end":
     "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(55, 1, '{}\\nx'))); for (;;) write(many)",
   "log lines whose fields are none":
