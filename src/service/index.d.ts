@@ -27,6 +27,22 @@ export interface Service {
   scheduled?(event: ScheduledEvent, ctx: Context): unknown
   /** Runs once, after the last request: the last chance to tidy up. */
   stop?(ctx: Context): unknown
+  /**
+   * Runs at the times that `crons` of the spec name, each at most once; a spec that names some needs
+   * it. What it throws is logged and recorded.
+   */
+  scheduled?(event: ScheduledEvent, ctx: Context): unknown
+}
+
+/** A due time. */
+export interface ScheduledEvent {
+  readonly type: "scheduled"
+  /** The cron expression, as the spec has it. */
+  readonly cron: string
+  /** The due time, in milliseconds since 1970. */
+  readonly scheduledTime: number
+  /** Aborted when nobody waits for the run any more. */
+  readonly signal: AbortSignal
 }
 
 /** One due time. */

@@ -12,6 +12,7 @@ import { countDue, timetableOf } from "../../src/domain/Timetable.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
   boot,
+  callerOf,
   deploy,
   halt,
   type Kernel,
@@ -20,6 +21,7 @@ import {
   pass,
   pullPlug,
   settle,
+  specOf,
 } from "./harness/Machine.ts"
 import { makeWorld, type World } from "./harness/ScriptedRuntime.ts"
 import { outside } from "./Workbench.ts"
@@ -246,6 +248,34 @@ describe("Scheduler", () => {
     }),
   )
 
+  it.effect("a swap keeps the account of an equal expression, and only the new revision runs", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, {}, everyMinute)
+      yield* pass(minute, 10_000)
+      const next = specOf("a", { n: 2 }, { crons: ["* * * * *", "30 * * * * *"] })
+      yield* Effect.forkChild(kernel.deployer.swap(callerOf("acme"), next, { rollbackWindowMs: 0 }))
+      yield* pass(2 * minute + 30_000, 10_000)
+      assert.deepStrictEqual(
+        kernel.world.fired.map(({ revision, scheduledTime }) => [
+          revision,
+          (scheduledTime - noon) / minute,
+        ]),
+        [
+          [1, 1],
+          [2, 1.5],
+          [2, 2],
+          [2, 2.5],
+          [2, 3],
+          [2, 3.5],
+        ],
+      )
+      assert.deepStrictEqual(yield* missed(kernel), [])
+      assert.strictEqual(rows(kernel).length, 2)
+    }),
+  )
+
   it.effect("runs nothing without its account on disk, and goes on when there is room again", () =>
     Effect.gen(function* () {
       yield* begin
@@ -310,7 +340,7 @@ describe("Scheduler", () => {
     }),
   )
 
-  it.effect("a thousand services fire in one transaction", () =>
+  it.effect("hundreds of services fire in a few transactions", () =>
     Effect.gen(function* () {
       yield* begin
       const faults = makeFaults()

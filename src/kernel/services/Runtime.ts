@@ -88,6 +88,14 @@ export interface ServiceResponse {
   readonly whole?: Uint8Array
 }
 
+/** A due time, on its way to a service's `scheduled`. */
+export interface ScheduledEvent {
+  /** The cron expression, as the spec has it. */
+  readonly cron: string
+  /** The due time, in milliseconds since 1970. */
+  readonly scheduledTime: number
+}
+
 /** A request on its way out of a service. Every field is the service's word and nothing else. */
 export interface OutgoingRequest {
   /** The service of the same tenant that it is for; `null` for the network, as `url` says. */
@@ -109,14 +117,6 @@ export interface OutgoingResponse {
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   /** The body, or `null` when there is none. Pulled only as fast as the service reads. */
   readonly body: Stream.Stream<Uint8Array, { readonly message: string }> | null
-}
-
-/** A due time, on its way to a service's `scheduled`. */
-export interface ScheduledEvent {
-  /** The cron expression, as the spec has it. */
-  readonly cron: string
-  /** The due time, in milliseconds since 1970. */
-  readonly scheduledTime: number
 }
 
 /** Levels of a service's own log. */
