@@ -38,6 +38,7 @@ export interface Context {
   /** The service's log, where `console` writes, too. */
   readonly log: Log
   readonly secrets: Secrets
+  readonly services: Services
   /** Aborted when the service is to stop. */
   readonly signal: AbortSignal
 }
@@ -60,4 +61,15 @@ export interface Secrets {
    * none, or where it cannot be read at the moment; the message says which.
    */
   get(name: string): Promise<string>
+}
+
+/** The tenant's other services that the spec names. */
+export interface Services {
+  /**
+   * Sends a request to another service of the tenant; `input` may also be a path. Answers as a
+   * client would be answered: 404 where there is no such service, 502, 503 or 504 where it fails,
+   * 508 for calls in a circle. Rejects with a `TypeError` that says why where nothing was sent, as
+   * where the spec does not name the service.
+   */
+  fetch(serviceId: string, input: Request | string | URL, init?: RequestInit): Promise<Response>
 }

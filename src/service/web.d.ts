@@ -41,6 +41,7 @@ interface RequestInit {
   readonly headers?: HeadersInit
   readonly body?: BodyInit | null
   readonly signal?: AbortSignal | null
+  readonly redirect?: "follow" | "manual" | "error"
 }
 
 interface Request extends Body {
@@ -48,6 +49,7 @@ interface Request extends Body {
   readonly url: string
   readonly headers: Headers
   readonly signal: AbortSignal
+  readonly redirect: "follow" | "manual" | "error"
   clone(): Request
 }
 declare var Request: {
@@ -261,6 +263,8 @@ declare function atob(text: string): string
 declare function btoa(text: string): string
 declare function clearInterval(id: number | undefined): void
 declare function clearTimeout(id: number | undefined): void
+/** Sends a request to a destination that the spec names under `network`. */
+declare function fetch(input: Request | string | URL, init?: RequestInit): Promise<Response>
 declare function queueMicrotask(run: () => void): void
 /** Takes an error for one that nobody caught: the service crashes. */
 declare function reportError(error: unknown): void

@@ -127,6 +127,8 @@ interface ResponseInit {
 
 const nullStatus = new Set([101, 204, 205, 304])
 const redirectStatus = new Set([301, 302, 303, 307, 308])
+/** Whether a response may name another place to go to. */
+export const isRedirect = (status: number): boolean => redirectStatus.has(status)
 // oxlint-disable-next-line no-control-regex -- the control characters are what is refused
 const reason = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 

@@ -22,6 +22,7 @@ import { console } from "./Console.ts"
 import { crypto } from "./Crypto.ts"
 import { AbortController, AbortSignal, Event, EventTarget } from "./Events.ts"
 import { reportError } from "./Failure.ts"
+import { fetch } from "./Fetch.ts"
 import { Headers } from "./Headers.ts"
 import { inbound, now, outbound } from "./Host.ts"
 import { fail, receive, start } from "./Instance.ts"
@@ -54,6 +55,7 @@ const globals = {
   Response,
   console,
   crypto,
+  fetch,
   performance: { now, timeOrigin: epoch },
   self: globalThis,
   setTimeout: timer(false),
