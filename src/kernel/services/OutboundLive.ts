@@ -22,7 +22,7 @@ import {
   Outbound,
   type Sender,
 } from "./Outbound.ts"
-import { passing } from "./OutboundHeaders.ts"
+import { passing, passingOut } from "./OutboundHeaders.ts"
 import type { OutgoingRequest, OutgoingResponse } from "./Runtime.ts"
 
 /** Refused requests recorded per service and minute. */
@@ -36,9 +36,9 @@ class Places {
   /** Takes a place, or says why there is none. */
   take(tenantId: TenantId): string | undefined {
     const own = this.#ofTenant.get(tenantId) ?? 0
-    if (own >= maxErrandsPerTenant)
-      return `the tenant's services have ${maxErrandsPerTenant} requests under way, and that is all they may`
-    if (this.#all >= maxErrands) return "too many requests of all services are under way"
+    // Never more of one tenant than places are still free: a few cannot lock out the others.
+    if (own >= Math.min(maxErrandsPerTenant, maxErrands - this.#all))
+      return `the tenant's services have ${own} requests under way, as many as they may now`
     this.#ofTenant.set(tenantId, own + 1)
     this.#all++
     return undefined
@@ -116,7 +116,7 @@ const make = Effect.gen(function* () {
         if (wait > 0) yield* Effect.sleep(wait)
         const outgoing = {
           ...request,
-          headers: passing(request.headers),
+          headers: passingOut(request.headers),
           body: limited(request.body, "request"),
         }
         const response =
