@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { bounded } from "./Bounds.ts"
 import { destinationOf } from "./Destination.ts"
 import { ServiceId } from "./Identifier.ts"
+import { Crons, LoggedCrons } from "./Timetable.ts"
 
 /** Largest accepted source text, in UTF-8 bytes. */
 export const maxSourceBytes = 1024 * 1024
@@ -100,6 +101,8 @@ export const ServiceSpec = Schema.Struct({
       return wrong === -1 || { path: [wrong], issue }
     }),
   ),
+  /** When `scheduled` is called: cron expressions in UTC, five fields or six with seconds first. */
+  crons: Crons.pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
 })
 /** @see {@link ServiceSpec} */
 export type ServiceSpec = typeof ServiceSpec.Type
@@ -109,6 +112,7 @@ export const LoggedSpec = Schema.Struct({
   serviceId: ServiceId,
   artifact: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
   ...terms,
+  crons: LoggedCrons.pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
 })
 /** @see {@link LoggedSpec} */
 export type LoggedSpec = typeof LoggedSpec.Type

@@ -32,6 +32,8 @@ import { Replayer } from "./recovery/Replayer.ts"
 import { layerReplayer } from "./recovery/ReplayerLive.ts"
 import { Verifier, VerifierChecks } from "./recovery/Verifier.ts"
 import { layerVerifier } from "./recovery/VerifierLive.ts"
+import { Scheduler } from "./schedule/Scheduler.ts"
+import { layerScheduler } from "./schedule/SchedulerLive.ts"
 import { Compiler } from "./services/Compiler.ts"
 import { Deployer } from "./services/Deployer.ts"
 import { layerDeployer } from "./services/DeployerLive.ts"
@@ -84,6 +86,7 @@ export const kernelProvides = [
   Deployer,
   Ingress,
   ServiceLogs,
+  Scheduler,
   Replayer,
   Readiness,
   Lifecycle,
@@ -121,6 +124,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
     Layer.provideMerge(layerReplayer),
     Layer.provideMerge(Swaps.layer),
     Layer.provideMerge(layerSupervisor),
+    Layer.provideMerge(layerScheduler),
     Layer.provideMerge(layerOutbound),
     Layer.provideMerge(layerIngress),
     Layer.provideMerge(

@@ -15,6 +15,7 @@ import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.
 import { fetchContract } from "./RuntimeFetch.ts"
 import { fetchWebContract } from "./RuntimeFetchWeb.ts"
 import { requestContract } from "./RuntimeRequests.ts"
+import { scheduledContract } from "./RuntimeScheduled.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
 import { storeContract } from "./RuntimeStore.ts"
 
@@ -92,6 +93,7 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
   storeContract(name, layer)
   fetchContract(name, layer)
   fetchWebContract(name, layer)
+  scheduledContract(name, layer)
 
   describe(`${name}: the end`, () => {
     test("stop lets requests end, then aborts ctx.signal and runs stop", () =>

@@ -22,6 +22,7 @@ import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { Readiness } from "../../../src/kernel/Readiness.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
+import { Scheduler } from "../../../src/kernel/schedule/Scheduler.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { Ingress } from "../../../src/kernel/services/Ingress.ts"
 import { LogStore } from "../../../src/kernel/services/LogStore.ts"
@@ -48,6 +49,7 @@ export interface Kernel {
   readonly lifecycle: Lifecycle["Service"]
   readonly readiness: Readiness["Service"]
   readonly logs: ServiceLogs["Service"]
+  readonly scheduler: Scheduler["Service"]
 }
 
 /** How to boot. */
@@ -90,6 +92,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     lifecycle: Context.get(context, Lifecycle),
     readiness: Context.get(context, Readiness),
     logs: Context.get(context, ServiceLogs),
+    scheduler: Context.get(context, Scheduler),
   }
   const start = startup(() => "the test ends").pipe(
     Scope.provide(scope),

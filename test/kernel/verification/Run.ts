@@ -49,6 +49,7 @@ const layerRuntime = Layer.succeed(Runtime, {
         request: () => Effect.die("nobody asks"),
         stop: end,
         kill: end,
+        scheduled: () => Effect.void,
         stats: Effect.succeed({ memoryBytes: 0, cpuMs: 0, inFlight: 0 }),
         logs: Stream.empty,
         exit: Deferred.await(ended),
