@@ -22,8 +22,10 @@ import { ServiceNotFound } from "../../src/kernel/services/Deployer.ts"
 import { Ingress, type IngressError, RequestTimedOut } from "../../src/kernel/services/Ingress.ts"
 import { maxCallDepth } from "../../src/kernel/services/Neighbours.ts"
 import {
-  errandBurst,
-  errandsPerSecond,
+  callBurst,
+  callsPerSecond,
+  journeyBurst,
+  journeysPerSecond,
   maxErrandsPerTenant,
   Outbound,
   type SendOut,
@@ -342,12 +344,28 @@ describe("too many requests", () => {
   test("in a row wait for their turn", { "acme/b": fine }, () =>
     Effect.gen(function* () {
       const send = yield* sender("acme", "a", ["b"])
-      for (let n = 0; n < errandBurst; n++) yield* Effect.scoped(send(to("b")))
+      for (let n = 0; n < callBurst; n++) yield* Effect.scoped(send(to("b")))
       const next = yield* Effect.forkChild(Effect.scoped(send(to("b"))), { startImmediately: true })
       yield* settle
       assert.isUndefined(next.pollUnsafe())
-      yield* TestClock.adjust(Math.ceil(1000 / errandsPerSecond))
+      yield* TestClock.adjust(Math.ceil(1000 / callsPerSecond))
       assert.strictEqual((yield* Fiber.join(next)).status, 200)
+    }),
+  )
+
+  test("of a tenant to the network wait for their turn, whichever service sends", {}, () =>
+    Effect.gen(function* () {
+      const [a, b] = [yield* sender("acme", "a", []), yield* sender("acme", "b", [])]
+      for (let n = 0; n < journeyBurst; n++) yield* Effect.flip(Effect.scoped(a(to(null))))
+      const next = yield* Effect.forkChild(Effect.flip(Effect.scoped(b(to(null)))), {
+        startImmediately: true,
+      })
+      yield* settle
+      assert.isUndefined(next.pollUnsafe())
+      const other = yield* sender("other", "a", [])
+      assert.match((yield* Effect.flip(other(to(null)))).message, /does not name service:80/)
+      yield* TestClock.adjust(Math.ceil(1000 / journeysPerSecond))
+      assert.match((yield* Fiber.join(next)).message, /does not name service:80/)
     }),
   )
 })
