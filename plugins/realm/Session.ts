@@ -218,12 +218,12 @@ export class Session {
       if (head === undefined) return headTooLarge
       const id = (this.#lastId = (this.#lastId + 1) >>> 0)
       const call = yield* Effect.acquireRelease(
-        Effect.tap(Call.make(id, this.#carrier.send), (call) =>
-          Effect.sync(() => {
-            this.#calls.set(id, call)
-            this.#carrier.send(encode(Inbound.requestHead, id, head))
-          }),
-        ),
+        Effect.sync(() => {
+          const made = new Call(id, this.#carrier.send)
+          this.#calls.set(id, made)
+          this.#carrier.send(encode(Inbound.requestHead, id, head))
+          return made
+        }),
         () => Effect.sync(() => this.#abort(id)),
       )
       if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))

@@ -77,6 +77,14 @@ const forgeries: Readonly<Record<string, string>> = {
     "ready(); onRequest((id) => { for (;;) write(frame(34, id, Buffer.from([255, 255, 255, 255]))) })",
   "questions for secrets without end": "ready(); for (let id = 0; ; id++) send(41, id, 'x')",
   "the name of a secret of 128 KiB": "ready(); send(41, 1, 'x'.repeat(128 * 1024))",
+  "questions to its store without end":
+    "ready(); for (let id = 0; ; id++) send(42, id, '\\0\\0\\x01a')",
+  "a question to its store that is none": "ready(); send(42, 1, '\\x07nonsense')",
+  "a question to its store that ends too soon": "ready(); send(42, 1, '\\0\\xff')",
+  "a batch that is none": "ready(); send(43, 1, 'x'.repeat(128 * 1024))",
+  "a batch of 65535 writes": "ready(); send(43, 1, Buffer.from([255, 255, 0, 1, 97, 0]))",
+  "a value of 4 GiB": "ready(); send(43, 1, Buffer.from([0, 1, 0, 1, 97, 2, 255, 255, 255, 255]))",
+  "a key that is no text": "ready(); send(43, 1, Buffer.from([0, 1, 0, 1, 255, 0, 0, 0]))",
   "log lines without end":
     "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(39, 1, 'x'))); for (;;) write(many)",
   "log lines with fields without end":

@@ -26,10 +26,11 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/kernel/log/EventStoreSql.ts",
       "src/domain/HashChain.ts",
     ],
-    tests: ["test/kernel/{EventStore,EventReader}.test.ts"],
+    tests: ["test/domain/HashChain.test.ts", "test/kernel/{EventStore,EventReader}.test.ts"],
   },
   writer: {
     mutate: [
+      "src/kernel/log/Commit.ts",
       "src/kernel/log/EventBatch.ts",
       "src/kernel/log/EventRow.ts",
       "src/kernel/log/EventStore.ts",

@@ -84,6 +84,8 @@ export interface ServiceResponse {
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   /** The body, or `null` when there is none. The service produces only as fast as it is pulled. */
   readonly body: Stream.Stream<Uint8Array, ServiceThrew> | null
+  /** The entire body, where the driver has it at hand: what `body` would give, at less cost. */
+  readonly whole?: Uint8Array
 }
 
 /** A request on its way out of a service. Every field is the service's word and nothing else. */
