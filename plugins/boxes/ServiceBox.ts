@@ -152,6 +152,7 @@ export const startInBox = (
         Effect.map(session.request(request), (response) =>
           limited(response, surroundings.responseMb),
         ),
+      scheduled: (event) => session.scheduled(event),
       stop: Effect.andThen(session.stop, kill(life)),
       kill: kill(life),
       stats: Effect.sync(() => {

@@ -111,6 +111,14 @@ export interface OutgoingResponse {
   readonly body: Stream.Stream<Uint8Array, { readonly message: string }> | null
 }
 
+/** A due time, on its way to a service's `scheduled`. */
+export interface ScheduledEvent {
+  /** The cron expression, as the spec has it. */
+  readonly cron: string
+  /** The due time, in milliseconds since 1970. */
+  readonly scheduledTime: number
+}
+
 /** Levels of a service's own log. */
 export type ServiceLogLevel = "debug" | "info" | "warn" | "error"
 
@@ -163,6 +171,8 @@ export interface Program {
   readonly code: string
   readonly limits: ServiceLimits
   readonly env: Readonly<Record<string, string>>
+  /** Its cron expressions. A service that has some and no method `scheduled` does not start. */
+  readonly crons: ReadonlyArray<string>
   /**
    * The value of a secret that the service asks for by any name at all. What fails says why, for
    * the service to read; it never holds a value. A driver bounds how many it asks for at once.
@@ -195,6 +205,11 @@ export interface Instance {
   readonly request: (
     request: ServiceRequest,
   ) => Effect.Effect<ServiceResponse, RequestError, Scope.Scope>
+  /**
+   * Calls the service's `scheduled`; succeeds when that has ended. Interrupting aborts it inside the
+   * service (`event.signal`). It counts as a request in flight.
+   */
+  readonly scheduled: (event: ScheduledEvent) => Effect.Effect<void, RequestError>
   /** Lets requests in flight end, runs the service's `stop`, ends the instance. Idempotent. */
   readonly stop: Effect.Effect<void>
   /** Ends the instance at once, whatever it does. Idempotent. */
