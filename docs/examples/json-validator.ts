@@ -16,6 +16,8 @@
  * any other keyword is refused, so that nothing passes unchecked.
  */
 
+import type { Service } from "solo/service"
+
 type Json =
   | null
   | boolean
@@ -359,7 +361,7 @@ const refuse = (status: number, error: string, path?: string): Response =>
   Response.json({ error, ...(path === undefined ? {} : { path }) }, { status })
 
 export default {
-  async fetch(request: Request): Promise<Response> {
+  async fetch(request) {
     if (request.method !== "POST") return refuse(405, 'POST {"schema": …, "data": …}')
     const body = (await request.json().catch(() => undefined)) as Json | undefined
     if (!isFields(body) || !Object.hasOwn(body, "schema") || !Object.hasOwn(body, "data"))
@@ -373,4 +375,4 @@ export default {
       throw error
     }
   },
-}
+} satisfies Service

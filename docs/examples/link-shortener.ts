@@ -11,16 +11,13 @@
  * env.MAX_LINKS bounds how many links are kept (default 10000).
  */
 
+import type { Context, Service } from "solo/service"
+
 interface Link {
   readonly slug: string
   readonly url: string
   readonly createdAt: string
   visits: number
-}
-
-interface Context {
-  readonly env: Readonly<Record<string, string>>
-  readonly log: { readonly info: (message: string) => void }
 }
 
 class Refusal extends Error {
@@ -131,7 +128,7 @@ const route = async (request: Request, ctx: Context): Promise<Response> => {
 }
 
 export default {
-  async fetch(request: Request, ctx: Context): Promise<Response> {
+  async fetch(request, ctx) {
     try {
       return await route(request, ctx)
     } catch (error) {
@@ -139,4 +136,4 @@ export default {
       return Response.json({ error: error.message }, { status: error.status })
     }
   },
-}
+} satisfies Service

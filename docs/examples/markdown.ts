@@ -10,6 +10,8 @@
  * images, autolinks, rules and backslash escapes. At most 1 MiB of text.
  */
 
+import type { Service } from "solo/service"
+
 const maxLength = 1024 * 1024
 const maxNesting = 16
 
@@ -322,7 +324,7 @@ const page = (title: string, body: string): string =>
   `<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>${escapeHtml(title)}</title>\n${body}\n</html>\n`
 
 export default {
-  async fetch(request: Request): Promise<Response> {
+  async fetch(request) {
     if (request.method !== "POST")
       return new Response("POST Markdown to render it as HTML\n", {
         status: 405,
@@ -341,4 +343,4 @@ export default {
       },
     })
   },
-}
+} satisfies Service

@@ -56,7 +56,7 @@ const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
   .annotate(OpenApi.Summary, "Deploy a service")
   .annotate(
     OpenApi.Description,
-    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. A spec that names `secrets` also needs the permission secrets; a token that is bound to a service deploys that service only.",
+    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. A spec that names `secrets` also needs the permission secrets, one that names `services` the permission invoke on each of them; a token that is bound to a service deploys that service only.",
   )
 
 const list = HttpApiEndpoint.get("list", "/v1/services", {

@@ -12,6 +12,7 @@ import { Api } from "./Api.ts"
 import { Caller, callingTenant } from "./Caller.ts"
 import { fromKernel, invalidRequest } from "./Failures.ts"
 import { cursorAt, defaultLimit, malformedCursor, positionOf } from "./Page.ts"
+import { mayGrant } from "./SpecGrants.ts"
 import { visibleServices } from "./VisibleServices.ts"
 
 const isServiceId = Schema.is(ServiceId)
@@ -63,11 +64,7 @@ export const ServicesHandlers = HttpApiBuilder.group(
     return handlers.handleAll({
       deploy: Effect.fn("http.services.deploy")(function* ({ payload }) {
         const caller = yield* callingTenant
-        const { require } = yield* Caller
-        yield* require("deploy", { serviceId: payload.serviceId })
-        if (payload.secrets.length > 0) {
-          yield* require("secrets", { serviceId: payload.serviceId })
-        }
+        yield* mayGrant(payload)
         const { created, service } = yield* Effect.mapError(
           deployer.deploy(caller, payload),
           fromKernel,

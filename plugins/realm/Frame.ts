@@ -6,7 +6,7 @@
  * Whatever comes out of a realm is hostile: `decode` checks lengths, `Session` the rest.
  */
 
-/** Frame types into the realm. Types 10 to 31 are free for capabilities to come. */
+/** Frame types into the realm. Types up to 31 that are not here are free. */
 export const Inbound = {
   /** id; text: JSON `[method, url, headers, hasBody]`. */
   requestHead: 1,
@@ -24,9 +24,19 @@ export const Inbound = {
   secretAnswer: 8,
   /** id of the question; bytes: what the store answers. @see StoreWire */
   storeAnswer: 9,
+  /** id of the errand; number: how much more of its body may be sent. */
+  errandCredit: 11,
+  /** id of the errand; text: JSON `[status, headers, hasBody]` of the response. */
+  errandHead: 12,
+  /** id of the errand; bytes of the response's body. */
+  errandChunk: 13,
+  /** id of the errand; the response is complete. */
+  errandEnd: 14,
+  /** id of the errand; text: why there is no response, or not all of it. */
+  errandFailed: 15,
 } as const
 
-/** Frame types out of the realm. Types 44 to 63 are free for capabilities to come. */
+/** Frame types out of the realm. Types up to 63 that are not here are free. */
 export const Outbound = {
   ready: 32,
   /** text: why the service could not start, or ended. */
@@ -51,6 +61,17 @@ export const Outbound = {
   storeWrite: 43,
   /** id: level as in `log`; text: a JSON object, a line break, the message. */
   logFields: 55,
+  /** id of a new errand; text: JSON `[service or null, method, url, headers, length]`. */
+  errandHead: 45,
+  /** id of the errand; bytes of the request's body. */
+  errandChunk: 46,
+  errandEnd: 47,
+  /** id of the errand; the request's body broke off. */
+  errandBroken: 48,
+  /** id of the errand; nobody waits for its response any more. */
+  errandAbort: 49,
+  /** id of the errand; number: how much more of the response may be sent. */
+  errandCredit: 50,
 } as const
 
 /** Largest piece of a body in one frame, in bytes. */
@@ -90,6 +111,12 @@ export const maxPendingStoreBytes = 512 * 1024
 export const maxStoreKey = 512
 /** Questions to its store that may wait behind those inside the realm. */
 export const maxQueuedStore = 4096
+/** Errands (requests out of a service) that one service may have under way at once. */
+export const maxPendingErrands = 64
+/** The URL of an errand, in UTF-16 code units. */
+export const maxErrandUrl = 16 * 1024
+/** The id of a service that an errand is for, in UTF-16 code units. */
+export const maxServiceId = 128
 /** Timers one service may have set. */
 export const maxTimers = 4096
 

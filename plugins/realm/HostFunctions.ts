@@ -16,6 +16,7 @@ import {
   maxFieldsLength,
   maxLogLength,
   maxMessageLength,
+  maxPendingErrands,
   maxSecretName,
   windowCost,
 } from "./Frame.ts"
@@ -27,6 +28,9 @@ const textLimits = new Map<number, number>([
   [Outbound.responseBroken, maxMessageLength],
   [Outbound.secretWanted, maxSecretName],
 ])
+
+const isErrand = (type: number): boolean =>
+  type >= Outbound.errandHead && type <= Outbound.errandCredit
 
 /** How many lines a service may log now; and how many were dropped since the last one. */
 const logBudget = (performance: Performance) => {
@@ -71,6 +75,7 @@ export interface Wiring {
 export class HostFunctions {
   readonly #send: (frame: Uint8Array) => void
   readonly #credits = new Map<number, number>()
+  readonly #errands = new Map<number, number>()
   // Taken now: later these names are gone from the global object.
   readonly #Buffer = globalThis.Buffer
   readonly #performance = globalThis.performance
@@ -106,11 +111,40 @@ export class HostFunctions {
     if (credit !== undefined) this.#credits.set(id, credit + cost)
   }
 
-  #spend(id: number, bytes: number): boolean {
-    const credit = this.#credits.get(id)
+  /** The kernel has no more to say about this errand. */
+  closeErrand(id: number): void {
+    this.#errands.delete(id)
+  }
+
+  /** The kernel has taken so much of an errand's body. */
+  creditErrand(id: number, cost: number): void {
+    const credit = this.#errands.get(id)
+    if (credit !== undefined) this.#errands.set(id, credit + cost)
+  }
+
+  #spend(type: number, id: number, bytes: number): boolean {
+    const credits = type === Outbound.errandChunk ? this.#errands : this.#credits
+    const credit = credits.get(id)
     if (credit === undefined || credit <= 0) return false
-    this.#credits.set(id, credit - chunkCost(bytes))
+    credits.set(id, credit - chunkCost(bytes))
     return true
+  }
+
+  /** Sends a frame about an errand, unless there is none that it could be about. */
+  #sendErrand(type: number, id: number, text: string): number {
+    if (type === Outbound.errandHead) {
+      const head = this.#Buffer.from(text)
+      if (this.#errands.size >= maxPendingErrands || head.length > maxBodyBytes) return 0
+      this.#errands.set(id, windowCost)
+      this.#send(encode(type, id, head))
+      return head.length
+    }
+    // The pieces of a body go out as bytes.
+    if (!this.#errands.has(id) || type === Outbound.errandChunk) return 0
+    if (type === Outbound.errandCredit) this.#send(encodeNumber(type, id, Number(text) >>> 0))
+    else this.#send(encode(type, id))
+    if (type === Outbound.errandAbort) this.closeErrand(id)
+    return 0
   }
 
   #sendText(type: number, id: number, text: string): number {
@@ -119,6 +153,7 @@ export class HostFunctions {
       this.#send(encodeNumber(type, id, Number(text) >>> 0))
       return 0
     }
+    if (isErrand(type)) return this.#sendErrand(type, id, text)
     if (type === Outbound.log || type === Outbound.logFields) {
       const missed = this.#mayLog()
       if (missed === undefined) return 0
@@ -128,7 +163,7 @@ export class HostFunctions {
         )
     }
     const body = Buffer.from(text.slice(0, textLimits.get(type) ?? text.length))
-    if (type === Outbound.responseChunk && !this.#spend(id, body.length)) return body.length
+    if (type === Outbound.responseChunk && !this.#spend(type, id, body.length)) return body.length
     if (type === Outbound.responseEnd || type === Outbound.responseBroken) this.close(id)
     if (body.length <= maxBodyBytes) this.#send(encode(type, id, body))
     else {
@@ -141,10 +176,11 @@ export class HostFunctions {
 
   #sendBytes(type: number, id: number, length: number): boolean {
     const isQuestion = type === Outbound.storeRead || type === Outbound.storeWrite
-    if (type !== Outbound.responseChunk && !isQuestion) return false
+    const isPiece = type === Outbound.responseChunk || type === Outbound.errandChunk
+    if (!isPiece && !isQuestion) return false
     if (!(length > 0 && length <= (isQuestion ? maxBodyBytes : maxChunkBytes))) return false
     const bytes = this.#wiring?.outbound.subarray(0, length)
-    if (bytes === undefined || !(isQuestion || this.#spend(id, length))) return false
+    if (bytes === undefined || !(isQuestion || this.#spend(type, id, length))) return false
     this.#send(encode(type, id, bytes))
     return true
   }

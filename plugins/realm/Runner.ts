@@ -112,6 +112,7 @@ export const prepare = (
     const frame = decode(bytes)
     if (frame === undefined) return
     const { type, id, body } = frame
+    if (type === Inbound.errandEnd || type === Inbound.errandFailed) host.closeErrand(id)
     let text = ""
     let value = numberOf(frame)
     if (type === Inbound.requestHead) {
@@ -120,10 +121,17 @@ export const prepare = (
     } else if (type === Inbound.secretAnswer) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8", 1)
       value = body[0] ?? 0
-    } else if (type === Inbound.requestChunk || type === Inbound.storeAnswer) {
+    } else if (
+      type === Inbound.requestChunk ||
+      type === Inbound.storeAnswer ||
+      type === Inbound.errandChunk
+    ) {
       inbound.set(body)
       value = body.length
-    } else if (type === Inbound.responseCredit) host.credit(id, value)
+    } else if (type === Inbound.errandHead || type === Inbound.errandFailed) {
+      text = Buffer.from(body.buffer, body.byteOffset, body.length).toString()
+    } else if (type === Inbound.errandCredit) host.creditErrand(id, value)
+    else if (type === Inbound.responseCredit) host.credit(id, value)
     else if (type === Inbound.abort) host.close(id)
     guard(undefined, () => receive(type, id, text, value))
   }

@@ -22,6 +22,7 @@ import {
 } from "solo"
 
 import { Call } from "./Call.ts"
+import { FetchDesk } from "./FetchDesk.ts"
 import { lineOf } from "./Fields.ts"
 import {
   type Frame,
@@ -63,6 +64,7 @@ export class Session {
   readonly #carrier: Carrier
   readonly #secrets: SecretDesk
   readonly #store: StoreDesk
+  readonly #errands: FetchDesk
   readonly #calls = new Map<number, Call>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
   readonly #stopped = Deferred.makeUnsafe<void>()
@@ -70,23 +72,31 @@ export class Session {
   #phase: "starting" | "running" | "stopping" | "ended" = "starting"
   #lastId = 0
 
-  private constructor(carrier: Carrier, secrets: SecretDesk, store: StoreDesk, now: () => number) {
+  private constructor(
+    carrier: Carrier,
+    secrets: SecretDesk,
+    store: StoreDesk,
+    errands: FetchDesk,
+    now: () => number,
+  ) {
     this.#carrier = carrier
     this.#secrets = secrets
     this.#store = store
+    this.#errands = errands
     this.logs = new LogRing(now)
   }
 
-  /** What the instance waits for from the kernel ends with the scope. */
+  /** What the instance asked of the kernel and is under way ends with the scope. */
   static make(
     carrier: Carrier,
-    { readSecret, store: own }: Pick<Program, "readSecret" | "store">,
+    { fetch, readSecret, store: own }: Pick<Program, "fetch" | "readSecret" | "store">,
   ): Effect.Effect<Session, never, Scope.Scope> {
     return Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
       const store = yield* StoreDesk.make(carrier.send, own)
-      return new Session(carrier, secrets, store, () => clock.currentTimeMillisUnsafe())
+      const errands = yield* FetchDesk.make(carrier.send, fetch)
+      return new Session(carrier, secrets, store, errands, () => clock.currentTimeMillisUnsafe())
     })
   }
 
@@ -141,7 +151,7 @@ export class Session {
       case Outbound.storeWrite:
         return this.#store.accept(frame)
       default:
-        return this.#acceptOfCall(frame)
+        return FetchDesk.takes(frame) ? this.#errands.accept(frame) : this.#acceptOfCall(frame)
     }
   }
 

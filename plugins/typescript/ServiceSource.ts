@@ -49,9 +49,14 @@ const strip = (source: string): Outcome => {
 const isNode = (value: unknown): value is Node =>
   typeof value === "object" && value !== null && typeof (value as Node).type === "string"
 
+const isTypes = (source: Node): boolean => "value" in source && source.value === "solo/service"
+
 const complaint = (node: Node): string | undefined => {
   const { type } = node
-  if (type === "ImportDeclaration") return `\`import\` is refused: ${oneFile}`
+  if (type === "ImportDeclaration")
+    return "source" in node && isNode(node.source) && isTypes(node.source)
+      ? "this `import` would remain; write `import type` for types"
+      : `\`import\` is refused: ${oneFile}`
   if (type === "ImportExpression") return `\`import()\` is refused: ${oneFile}`
   if (type === "ExportAllDeclaration") return `\`export from\` is refused: ${oneFile}`
   if (type === "ExportNamedDeclaration" && "source" in node && node.source !== null)

@@ -243,10 +243,6 @@ export const denial = (
   return need.on !== "tenant" && need.on.serviceId === capability.serviceId ? undefined : "service"
 }
 
-/** Whether `capability` is good for `need` at `now`. */
-export const allows = (capability: Capability, need: Need, now: number): boolean =>
-  denial(capability, need, now) === undefined
-
 /** Who presents a token: the root token, good for everything, or a capability. */
 export type Bearer =
   | { readonly _tag: "Root" }

@@ -80,6 +80,11 @@ export const payloads = {
   secret_accessed: Schema.Struct({ name: SecretName, unrecorded: Count }),
   /** A service asked for a secret that its spec does not name. */
   secret_access_denied: Schema.Struct({ name: Schema.String, reason, unrecorded: Count }),
+  /**
+   * A service sent a request where it may not: `destination` is `host:port`, or `service:` and an
+   * id. At most a few a minute are recorded; `unrecorded` counts those left out before this one.
+   */
+  fetch_denied: Schema.Struct({ destination: Schema.String, reason, unrecorded: Count }),
   /** A secret is gone, ciphertext and all. */
   secret_revoked: Schema.Struct({ name: SecretName }),
   /** All that a service had stored was removed; what it stores is no event. */

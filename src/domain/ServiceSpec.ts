@@ -59,6 +59,7 @@ const HealthPath = Schema.String.check(
     expected: "a path, and a query if need be: / and at most 1023 visible ASCII characters but #",
   }),
 )
+const isServiceId = Schema.is(ServiceId)
 
 /** Everything about a service but its name and source. */
 const terms = {
@@ -72,6 +73,8 @@ const terms = {
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))),
   /** Names of the tenant's secrets that the service may read. */
   secrets: names(128),
+  /** Services of the same tenant that the service may call; `*` for all of them. */
+  services: names(128),
   /** Destinations, `host:port`, that the service may reach. */
   network: names(128),
   /** Path that a new revision must answer with 2xx before a hot swap hands it requests. */
@@ -83,6 +86,12 @@ export const ServiceSpec = Schema.Struct({
   serviceId: ServiceId,
   source: Schema.String.check(Schema.isMinLength(1)),
   ...terms,
+  services: terms.services.check(
+    Schema.makeFilter((ids) => {
+      const wrong = ids.findIndex((id) => id !== "*" && !isServiceId(id))
+      return wrong === -1 || { path: [wrong], issue: "Expected the id of a service, or *" }
+    }),
+  ),
 })
 /** @see {@link ServiceSpec} */
 export type ServiceSpec = typeof ServiceSpec.Type

@@ -38,6 +38,7 @@ import { layerDeployer } from "./services/DeployerLive.ts"
 import { Ingress } from "./services/Ingress.ts"
 import { layerIngress } from "./services/IngressLive.ts"
 import { LogStore } from "./services/LogStore.ts"
+import { layerOutbound } from "./services/OutboundLive.ts"
 import { Registry } from "./services/Registry.ts"
 import { Runtime } from "./services/Runtime.ts"
 import { ServiceLock } from "./services/ServiceLock.ts"
@@ -114,10 +115,12 @@ const layerFlushes = Layer.effectDiscard(
  * nothing.
  */
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
-  Layer.mergeAll(layerDeployer, layerIngress, layerVerifier).pipe(
+  Layer.mergeAll(layerDeployer, layerVerifier).pipe(
     Layer.provideMerge(layerReplayer),
     Layer.provideMerge(Swaps.layer),
     Layer.provideMerge(layerSupervisor),
+    Layer.provideMerge(layerOutbound),
+    Layer.provideMerge(layerIngress),
     Layer.provideMerge(
       Layer.mergeAll(DesiredState.layer, ServiceLock.layer, layerServiceLogs, Registry.layer),
     ),

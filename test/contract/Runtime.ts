@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import { Runtime } from "solo"
 
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
+import { fetchContract } from "./RuntimeFetch.ts"
 import { requestContract } from "./RuntimeRequests.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
 import { storeContract } from "./RuntimeStore.ts"
@@ -88,6 +89,7 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
   requestContract(name, layer)
   secretsContract(name, layer)
   storeContract(name, layer)
+  fetchContract(name, layer)
 
   describe(`${name}: the end`, () => {
     test("stop lets requests end, then aborts ctx.signal and runs stop", () =>

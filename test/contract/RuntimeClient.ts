@@ -32,6 +32,7 @@ export const programOf = (code: string, options: Partial<Program> = {}): Program
   env: {},
   readSecret: (name) => Effect.fail({ message: `there is no secret ${name}` }),
   store: noStore,
+  fetch: () => Effect.fail({ message: "this service reaches nothing" }),
   ...options,
 })
 

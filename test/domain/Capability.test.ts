@@ -7,9 +7,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
 import {
-  allows,
   attenuate,
-  type AttenuationRequest,
+  AttenuationRequest,
   type Capability,
   denial,
   grantByRoot,
@@ -47,6 +46,7 @@ const request = Arbitrary.all({
   ttlSeconds: maybe(small(1, 5)),
   rateLimit: maybe(Arbitrary.all({ requests: small(1, 3), perSeconds: small(1, 3) })),
 })
+const allows = (...asked: Parameters<typeof denial>) => denial(...asked) === undefined
 /** Leaves out what is `undefined`, as a decoded request does. */
 const present = (terms: object) =>
   Object.fromEntries(Object.entries(terms).filter(([, value]) => value !== undefined)) as never
@@ -115,6 +115,28 @@ describe("Capability", () => {
     assert.isAbove(refused.message.length, 20)
   })
 
+  it("takes what a damaged row claims for wider, whatever it claims (promises 2, 6)", () => {
+    const child = { ...full, tokenHash: minting(2).tokenHash, parent: full.tokenHash }
+    assert.isUndefined(widening(full, child))
+    const claims: ReadonlyArray<readonly [string, Partial<Capability>]> = [
+      ["permission", { permissions: ["read", "kill"] }],
+      ["service", { tenantId: TenantId.make("b") }],
+      ["service", { serviceId: null }],
+      ["time", { expiresAt: null }],
+      ["time", { expiresAt: full.expiresAt! + 1 }],
+      ["rate", { rateLimit: null }],
+      ["rate", { rateLimit: { requests: 11, perSeconds: 20 } }],
+      ["rate", { rateLimit: { requests: 10, perSeconds: 9 } }],
+    ]
+    for (const [dimension, claim] of claims) {
+      const refused = widening(full, { ...child, ...claim })
+      assert.strictEqual(refused?.dimension, dimension)
+      assert.isAbove(refused!.message.length, 20)
+    }
+    const unbound = grant({ permissions: ["read"] })
+    assert.isUndefined(widening(unbound, { ...full, permissions: ["read"] }))
+  })
+
   it("keeps what an attenuation leaves out", () => {
     const child = Result.getOrThrow(attenuate(full, {}, minting(2, 31_000)))
     assert.deepStrictEqual(child, {
@@ -146,7 +168,17 @@ describe("Capability", () => {
 
   it("never grants root", () => {
     const refused = grantByRoot(tenant, { permissions: ["read", "root"] }, minting(1))
-    assert.isTrue(Result.isFailure(refused))
+    assert.match(Result.getOrThrow(Result.flip(refused)).message, /root/)
+  })
+
+  it("names a token by 64 lowercase hexadecimal digits and nothing else (promise 8)", () => {
+    const decode = Schema.decodeUnknownResult(TokenHash)
+    const digits = "0123456789abcdef".repeat(4)
+    assert.isTrue(Result.isSuccess(decode(digits)))
+    const bad = [digits.slice(1), `${digits}0`, `x${digits}`, `${digits}\n`, digits.toUpperCase()]
+    for (const text of bad) assert.isTrue(Result.isFailure(decode(text)), text)
+    const { message } = Result.getOrThrow(Result.flip(decode("x")))
+    assert.include(message, "64 lowercase hexadecimal digits")
   })
 
   it("bounds what may be asked for", () => {
@@ -165,6 +197,13 @@ describe("Capability", () => {
       { permissions: ["read"], metadata: "text" },
     ]
     for (const value of bad) assert.isTrue(Result.isFailure(decode(value)), String(value))
+    const narrower = Schema.decodeUnknownResult(AttenuationRequest)
+    for (const value of bad.slice(1)) assert.isTrue(Result.isFailure(narrower(value)))
+    assert.isTrue(Result.isSuccess(narrower({})))
+    const most = { note: "x".repeat(4096 - '{"note":""}'.length) }
+    assert.isTrue(Result.isSuccess(decode({ permissions: ["read"], metadata: most })))
+    const more = decode({ permissions: ["read"], metadata: { note: `${most.note}x` } })
+    assert.include(Result.getOrThrow(Result.flip(more)).message, "at most 4096 characters")
     const good = { permissions: ["read"], metadata: { a: { b: [1, null] } } }
     assert.isTrue(Result.isSuccess(decode(good)))
   })

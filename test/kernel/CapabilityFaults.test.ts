@@ -3,14 +3,19 @@
  * back.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 
 import { type Need, root } from "../../src/domain/Capability.ts"
+import { draft } from "../../src/domain/Event.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
 import type { Granted } from "../../src/kernel/capability/CapabilityManager.ts"
 import { maxUnstored } from "../../src/kernel/capability/UnstoredTokens.ts"
+import { EventStore } from "../../src/kernel/log/EventStore.ts"
+import { settle } from "./harness/Machine.ts"
 import { bearer, events, storedTokens, tagOf, withManager } from "./Tokens.ts"
 import { lockOut, newFile, outside } from "./Workbench.ts"
 
@@ -176,6 +181,122 @@ describe("CapabilityManager without storage", () => {
         }),
       )
       assert.strictEqual(storedTokens(filename), 0)
+    }),
+  )
+
+  it.effect("where it may have reached the disk later, revoking it must reach it too", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* withManager(filename, (manager) =>
+        Effect.gen(function* () {
+          const unlock = lockOut(filename)
+          const { capability } = yield* manager.grant(root, a, { permissions: ["read"] })
+          unlock()
+          // It certainly was not written at first; of the second try nothing is certain.
+          outside(filename, (db) =>
+            db.exec(`CREATE TRIGGER fault BEFORE INSERT ON events
+                     BEGIN SELECT RAISE(FAIL, 'x'); END`),
+          )
+          yield* TestClock.adjust("1 second")
+          yield* settle
+          assert.strictEqual(
+            yield* tagOf(manager.revoke(root, a, capability.tokenHash)),
+            "StorageError",
+          )
+          outside(filename, (db) => db.exec("DROP TRIGGER fault"))
+          assert.strictEqual(yield* manager.revoke(root, a, capability.tokenHash), 1)
+        }),
+      )
+      assert.strictEqual(storedTokens(filename), 0)
+    }),
+  )
+
+  it.effect("tries again soon at first, then less and less often", () =>
+    withManager(newFile(), (manager) =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient
+        yield* sql`CREATE TRIGGER fault BEFORE INSERT ON events BEGIN SELECT RAISE(FAIL, 'x'); END`
+        yield* manager.grant(root, a, { permissions: ["read"] })
+        const isStored = Effect.map(manager.list(a, { limit: 1 }), ([view]) => view?.durable)
+        // Tries after 250, 750 and 1750 ms.
+        yield* TestClock.adjust(1749)
+        yield* settle
+        yield* sql`DROP TRIGGER fault`
+        yield* settle
+        assert.isFalse(yield* isStored)
+        yield* TestClock.adjust(1)
+        yield* settle
+        assert.isTrue(yield* isStored)
+      }),
+    ),
+  )
+
+  it.effect("a token that waits dies with its parent, whoever removed that (promise 2)", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* withManager(filename, (manager) =>
+        Effect.gen(function* () {
+          const parent = yield* manager.grant(root, a, { permissions: ["read"] })
+          const unlock = lockOut(filename)
+          const child = yield* manager.attenuate(bearer(parent), {})
+          const other = yield* manager.grant(root, a, { permissions: ["read"] })
+          assert.isFalse(child.durable)
+          unlock()
+          outside(filename, (db) => db.exec("DELETE FROM tokens"))
+          yield* manager.flush
+          assert.strictEqual(yield* tagOf(manager.authenticate(child.token)), "InvalidToken")
+          assert.strictEqual(yield* tagOf(manager.authenticate(other.token)), "ok")
+          // And none is made from it any more.
+          const error = yield* Effect.flip(manager.attenuate(bearer(parent), {}))
+          assert.strictEqual(error._tag === "InvalidToken" && error.reason, "unknown")
+        }),
+      )
+      assert.strictEqual(storedTokens(filename), 1)
+    }),
+  )
+
+  it.effect("a log with no room for more appends is no reason to refuse a token", () =>
+    withManager(newFile(), (manager) =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const released = yield* Deferred.make<void>()
+        const event = draft("system_shutdown_started", { reason: "" })
+        const append = (attachment?: Effect.Effect<void>) =>
+          Effect.forkChild(Effect.exit(store.append([event], attachment)))
+        yield* append(Deferred.await(released))
+        yield* settle
+        yield* Effect.forEach(Array.from({ length: 8192 }), () => append(), { discard: true })
+        yield* settle
+        const granted = yield* manager.grant(root, a, { permissions: ["read"] })
+        assert.isFalse(granted.durable)
+        yield* Deferred.succeed(released, undefined)
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        yield* manager.flush
+        assert.isTrue((yield* manager.list(a, { limit: 1 }))[0]?.durable)
+      }),
+    ),
+  )
+
+  it.effect("a cleanup that fails is tried again at the next turn", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* withManager(
+        filename,
+        (manager) =>
+          Effect.gen(function* () {
+            yield* manager.grant(root, a, { permissions: ["read"], ttlSeconds: 1 })
+            const unlock = lockOut(filename)
+            yield* TestClock.adjust("1 minute")
+            yield* settle
+            unlock()
+            assert.strictEqual(storedTokens(filename), 1)
+            yield* TestClock.adjust("1 minute")
+            yield* settle
+            assert.strictEqual(storedTokens(filename), 0)
+          }),
+        { cleanupIntervalMs: 60_000 },
+      )
     }),
   )
 

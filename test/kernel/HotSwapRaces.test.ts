@@ -139,6 +139,24 @@ describe("during a hot swap", () => {
     )
   }
 
+  it.effect("others queue behind what is committed and drains, instead of ending it", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, { stop: "hang" }, { limits: { shutdownTimeoutMs: 1000 } })
+      const first = yield* Effect.forkChild(swap(kernel, a, { n: 2 }))
+      yield* settle
+      assert.deepStrictEqual(running(kernel), ["acme/a@1", "acme/a@2"], "it drains")
+      const back = yield* Effect.forkChild(rollback(kernel, a))
+      yield* settle
+      const third = yield* Effect.exit(swap(kernel, a, { n: 3 }))
+      assert.strictEqual(tagOf(third), "SwapInProgress", "one waits already")
+      yield* pass(1000)
+      assert.strictEqual((yield* Fiber.join(first)).revision, 2)
+      assert.strictEqual((yield* Fiber.join(back)).revision, 1)
+      yield* sound(kernel, "rolled back")
+    }),
+  )
+
   it.effect("a replay leaves the window alone, and closes nothing", () =>
     Effect.gen(function* () {
       const kernel = yield* boot()

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as TestClock from "effect/testing/TestClock"
 
 import { draft } from "../../src/domain/Event.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
@@ -279,5 +280,114 @@ describe("Lifecycle", () => {
         assert.strictEqual(kernel.lifecycle.problems().length, 30)
         assert.isTrue(flushed)
       }),
+  )
+
+  it.effect(
+    "3.7.6 a part of the shutdown has its share of the time, and a last chance after it",
+    () =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
+        const kernel = yield* boot({ settings: { shutdownTimeoutMs: 10_000 } })
+        const done: Array<string> = []
+        const takes = (name: string, milliseconds: number) =>
+          kernel.lifecycle.onFlush(
+            name,
+            Effect.andThen(
+              Effect.sleep(milliseconds),
+              Effect.sync(() => void done.push(name)),
+            ),
+          )
+        // A fifth of it each, as long as there is any.
+        takes("long", 1975)
+        takes("too long", 2025)
+        for (const name of ["a", "b", "c"]) takes(name, 1975)
+        takes("what is left", 75)
+        takes("hardly anything is left", 25)
+        takes("nothing is left", 25)
+        takes("too late", 75)
+        const halting = yield* Effect.forkChild(halt(kernel))
+        yield* pass(10_200, 25)
+        yield* Fiber.join(halting)
+        assert.deepStrictEqual(done, [
+          "long",
+          "a",
+          "b",
+          "c",
+          "what is left",
+          "hardly anything is left",
+          "nothing is left",
+        ])
+        assert.deepStrictEqual(kernel.lifecycle.problems(), [
+          "flush too long: it took too long",
+          "flush too late: it took too long",
+        ])
+      }),
+  )
+
+  it.effect("the last word says how long the shutdown took", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(1_000_000)
+      const kernel = yield* boot()
+      yield* kernel.lifecycle.shutdown("the test says so")
+      yield* TestClock.adjust(250)
+      yield* halt(kernel)
+      const { next } = yield* afterwards(kernel)
+      const [started, complete] = yield* next.store.filter({
+        types: ["system_shutdown_started", "system_shutdown_complete"],
+      })
+      assert.deepStrictEqual(started?.payload, { reason: "the test says so" })
+      assert.deepStrictEqual(complete?.payload, { durationMs: 250 })
+    }),
+  )
+
+  it.effect("a clock that is set back meanwhile does not spoil the last word", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(1_000_000)
+      const kernel = yield* boot()
+      yield* kernel.lifecycle.shutdown("the test says so")
+      yield* TestClock.setTime(999_000)
+      yield* halt(kernel)
+      assert.deepStrictEqual(kernel.lifecycle.problems(), [])
+      const { next } = yield* afterwards(kernel)
+      assert.strictEqual(next.lifecycle.previousEnd, "clean")
+    }),
+  )
+
+  it.effect("names each part of the shutdown that the log would not take (promise 9)", () =>
+    Effect.gen(function* () {
+      const faults = makeFaults()
+      const kernel = yield* boot({ open: faults.open })
+      kernel.lifecycle.onFlush(
+        "the rest",
+        Effect.sync(() => faults.failWhile((sql) => /^COMMIT/i.test(sql))),
+      )
+      yield* halt(kernel)
+      const [problem, ...others] = kernel.lifecycle.problems()
+      assert.match(problem!, /^flush the event store: append: /)
+      assert.deepStrictEqual(others, [])
+
+      const full = makeFaults()
+      const second = yield* boot({ open: full.open })
+      full.failWhile((sql) => sql.includes("INSERT INTO events"))
+      yield* second.lifecycle.shutdown("the disk is full")
+      full.stop()
+      yield* halt(second)
+      assert.strictEqual(second.lifecycle.problems().length, 1)
+      assert.match(second.lifecycle.problems()[0]!, /^announce: append: /)
+    }),
+  )
+
+  it.effect("a last word that cannot be written is a problem, and no clean end", () =>
+    Effect.gen(function* () {
+      const faults = makeFaults()
+      const kernel = yield* boot({ open: faults.open })
+      let inserts = 0
+      // The first is the announcement.
+      faults.failWhile((sql) => sql.includes("INSERT INTO events") && ++inserts > 1)
+      yield* halt(kernel)
+      assert.match(kernel.lifecycle.problems().join(), /^last word: append: /)
+      const { next } = yield* afterwards(kernel)
+      assert.strictEqual(next.lifecycle.previousEnd, "unclean")
+    }),
   )
 })

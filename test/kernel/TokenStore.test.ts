@@ -10,6 +10,7 @@ import { type Capability, TokenHash } from "../../src/domain/Capability.ts"
 import { TenantId } from "../../src/domain/Identifier.ts"
 import { TokenStore } from "../../src/kernel/capability/TokenStore.ts"
 import { EventStore } from "../../src/kernel/log/EventStore.ts"
+import type { StorageError } from "../../src/kernel/log/Storage.ts"
 import { sha256 } from "./Sha256.ts"
 import { capability, layerTokens, lockOut, newFile, outside } from "./Workbench.ts"
 
@@ -228,6 +229,65 @@ describe("TokenStore", () => {
       assert.strictEqual(restored.unreadable, broken.length + 2)
       const warnings = lines.filter((line) => line.includes("unusable token row"))
       assert.strictEqual(warnings.length, broken.length + 2)
+    }),
+  )
+
+  it.live("2.7.9 a token is no better than any of those it comes from (promise 2)", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      const first = capability("first")
+      const second = capability("second", { parent: first.tokenHash })
+      const third = capability("third", { parent: second.tokenHash })
+      yield* session(filename, (store) => Effect.forEach([first, second, third], store.storeToken))
+      outside(filename, (db) => {
+        db.exec("PRAGMA foreign_keys = OFF")
+        db.exec(`DELETE FROM tokens WHERE token_hash = '${first.tokenHash}'`)
+      })
+      const restored = yield* session(filename, (store) => store.restoreAllTokens(0))
+      assert.deepStrictEqual(restored, { tokens: [], expired: 0, unreadable: 2 })
+    }),
+  )
+
+  it.live("counts every unusable row once, and names a hundred of them", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      const tokens = Array.from({ length: 1005 }, (_, n) => capability(`${n}`))
+      yield* session(filename, storeAll(tokens))
+      outside(filename, (db) => db.exec("UPDATE tokens SET permissions = 'nonsense'"))
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message, logLevel }) => lines.push(`${logLevel} ${message}`))
+      const restored = yield* session(filename, (store) => store.restoreAllTokens(0)).pipe(
+        Effect.provide(Logger.layer([logger])),
+      )
+      assert.deepStrictEqual(restored, { tokens: [], expired: 0, unreadable: 1005 })
+      assert.strictEqual(lines.filter((line) => line.includes("unusable")).length, 100)
+    }),
+  )
+
+  it.live("says what it could not do, and never takes trouble for an empty table (promise 2)", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      const token = capability("one")
+      yield* session(filename, storeAll([token]))
+      yield* session(filename, (store) =>
+        Effect.gen(function* () {
+          outside(filename, (db) => db.exec("ALTER TABLE tokens RENAME COLUMN token_hash TO lost"))
+          const operations = []
+          for (const failing of [
+            store.restoreAllTokens(0),
+            store.tokenExists(token.tokenHash),
+            store.tokensOf(token.tenantId, { limit: 1 }),
+            store.cleanupExpired(0),
+          ])
+            operations.push((yield* Effect.flip<unknown, StorageError, never>(failing)).operation)
+          assert.deepStrictEqual(operations, [
+            "restore tokens",
+            "look up a token",
+            "list tokens",
+            "clean up tokens",
+          ])
+        }),
+      )
     }),
   )
 

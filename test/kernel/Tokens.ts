@@ -3,6 +3,7 @@
  * what that left in the log and on disk.
  */
 import * as Effect from "effect/Effect"
+import type { SqlClient } from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
 
 import type { Bearer } from "../../src/domain/Capability.ts"
@@ -18,7 +19,7 @@ export const withManager = <A, E>(
   filename: string,
   use: (
     manager: CapabilityManager["Service"],
-  ) => Effect.Effect<A, E, CapabilityManager | EventStore | TokenStore>,
+  ) => Effect.Effect<A, E, CapabilityManager | EventStore | SqlClient | TokenStore>,
   options: Partial<CapabilityOptions> = {},
 ) =>
   Effect.flatMap(CapabilityManager, use).pipe(Effect.provide(layerCapabilities(filename, options)))

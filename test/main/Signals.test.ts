@@ -25,7 +25,7 @@ describe("Signals", () => {
     assert.strictEqual(judge("SIGINT", 0), "stop")
     assert.strictEqual(judge("SIGINT", echoMs - 1), "nothing")
     assert.strictEqual(judge("SIGINT", 2 * echoMs - 2), "nothing")
-    assert.strictEqual(judge("SIGINT", 4 * echoMs), "exit")
+    assert.strictEqual(judge("SIGINT", 3 * echoMs - 2), "exit")
   })
 })
 

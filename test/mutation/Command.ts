@@ -1,7 +1,8 @@
 /**
  * `npm run mutate [group…] [-- option…]`: breaks the files of the groups named, or of all, one
  * group after the other, and prints what came of each file as rows of `docs/mutation.md`. Options
- * are Stryker's, such as `--mutate src/domain/State.ts`. It fails when a group's score is too low.
+ * are Stryker's; with `--mutate src/domain/State.ts` only that file of one group is broken. It
+ * fails when a group's score is too low.
  */
 import { spawnSync } from "node:child_process"
 import { readFileSync, renameSync } from "node:fs"
@@ -50,12 +51,14 @@ const given = process.argv.slice(2)
 const firstOption = given.findIndex((argument) => argument.startsWith("-"))
 const names = firstOption === -1 ? given : given.slice(0, firstOption)
 const options = firstOption === -1 ? [] : given.slice(firstOption)
-const unknown = names.filter((name) => !Object.hasOwn(groups, name))
-if (unknown.length > 0) {
-  process.stderr.write(
-    `no such group: ${unknown.join(", ")}; there are ${Object.keys(groups).join(", ")}\n`,
-  )
-  process.exit(64)
+
+const refuse = (why: string): never => {
+  process.stderr.write(`${why}; the groups are ${Object.keys(groups).join(", ")}\n`)
+  return process.exit(64)
 }
+const unknown = names.find((name) => !Object.hasOwn(groups, name))
+if (unknown !== undefined) refuse(`there is no group ${unknown}`)
+if (options.includes("--mutate") && names.length !== 1) refuse("name the one group of these files")
+
 const results = (names.length === 0 ? Object.keys(groups) : names).map((name) => run(name, options))
 process.exit(results.every(Boolean) ? 0 : 1)

@@ -21,14 +21,33 @@ export const groups: Readonly<Record<string, Group>> = {
     ],
   },
   log: {
-    mutate: ["src/kernel/log/*.ts", "src/domain/HashChain.ts"],
-    tests: [
-      "test/kernel/Event*.test.ts",
-      "test/kernel/Artifact*.test.ts",
-      "test/kernel/Recorder.test.ts",
-      "test/kernel/StorageFaults.test.ts",
-      "test/kernel/Damage.test.ts",
+    mutate: [
+      "src/kernel/log/EventReader.ts",
+      "src/kernel/log/EventStoreSql.ts",
+      "src/domain/HashChain.ts",
     ],
+    tests: ["test/domain/HashChain.test.ts", "test/kernel/{EventStore,EventReader}.test.ts"],
+  },
+  writer: {
+    mutate: [
+      "src/kernel/log/Commit.ts",
+      "src/kernel/log/EventBatch.ts",
+      "src/kernel/log/EventRow.ts",
+      "src/kernel/log/EventStore.ts",
+      "src/kernel/log/EventWriter.ts",
+    ],
+    tests: ["test/kernel/{EventStore,EventWriter}.test.ts"],
+  },
+  records: {
+    mutate: [
+      "src/kernel/log/ArtifactStore.ts",
+      "src/kernel/log/Attachment.ts",
+      "src/kernel/log/EventTail.ts",
+      "src/kernel/log/Note.ts",
+      "src/kernel/log/Recorder.ts",
+      "src/kernel/log/Storage.ts",
+    ],
+    tests: ["test/kernel/{ArtifactStore,EventTail,Recorder,Storage}.test.ts"],
   },
   shutdown: {
     mutate: [
@@ -45,26 +64,31 @@ export const groups: Readonly<Record<string, Group>> = {
       "test/recovery/EdgeCases.test.ts",
     ],
   },
-  verification: {
+  audit: {
     mutate: [
-      "src/kernel/recovery/Examination.ts",
       "src/kernel/recovery/LogAudit.ts",
-      "src/kernel/recovery/ServicesAudit.ts",
-      "src/kernel/recovery/ArtifactsAudit.ts",
-      "src/kernel/recovery/Repair.ts",
-      "src/kernel/recovery/Checkpoints.ts",
-      "src/kernel/recovery/CheckpointsSql.ts",
-      "src/kernel/recovery/Verifier.ts",
-      "src/kernel/recovery/VerifierLive.ts",
+      "src/domain/Invariant.ts",
       "src/domain/ServiceJudgement.ts",
       "src/domain/VerificationReport.ts",
-      "src/domain/Invariant.ts",
-      "src/domain/Checkpoint.ts",
     ],
     tests: [
-      "test/domain/{ServiceJudgement,VerificationReport,Checkpoint}.test.ts",
-      "test/kernel/verification/{Verifier,AutoFix,Checkpoints}*.test.ts",
+      "test/domain/{ServiceJudgement,VerificationReport}.test.ts",
+      "test/kernel/verification/LogAudit.test.ts",
     ],
+  },
+  checkpoints: {
+    mutate: ["src/kernel/recovery/CheckpointsSql.ts", "src/domain/Checkpoint.ts"],
+    tests: ["test/domain/State.test.ts", "test/kernel/verification/Checkpoints.test.ts"],
+  },
+  verification: {
+    mutate: [
+      "src/kernel/recovery/ArtifactsAudit.ts",
+      "src/kernel/recovery/Examination.ts",
+      "src/kernel/recovery/Repair.ts",
+      "src/kernel/recovery/ServicesAudit.ts",
+      "src/kernel/recovery/VerifierLive.ts",
+    ],
+    tests: ["test/kernel/verification/{AutoFix,Checkpoints,ServicesAudit,Verifier}.test.ts"],
   },
   recovery: {
     mutate: [
@@ -79,13 +103,13 @@ export const groups: Readonly<Record<string, Group>> = {
       "test/recovery/EdgeCases.test.ts",
     ],
   },
-  services: {
-    mutate: [
-      "src/kernel/services/Deployer.ts",
-      "src/kernel/services/DeployerLive.ts",
-      "src/kernel/services/Supervisor.ts",
-    ],
-    tests: ["test/kernel/{Deployer,DeployerRecords,Supervisor}.test.ts"],
+  supervision: {
+    mutate: ["src/kernel/services/Supervisor.ts"],
+    tests: ["test/kernel/Supervisor.test.ts", "test/recovery/EdgeCases.test.ts"],
+  },
+  deployment: {
+    mutate: ["src/kernel/services/Deployer.ts", "src/kernel/services/DeployerLive.ts"],
+    tests: ["test/kernel/{Deployer,DeployerRecords,HotSwap}.test.ts"],
   },
 }
 

@@ -17,6 +17,8 @@ export default defineConfig({
     // Instrumented code on a busy machine takes its time.
     testTimeout: 30_000,
     env: { TEST_LIVES: "10" },
+    // One worker per run, fresh for each mutant: modules are loaded once for all its files.
+    isolate: false,
     include: [...(tests ?? Object.values(groups).flatMap((group) => group.tests))],
   },
 })

@@ -4,9 +4,11 @@
  */
 import { Inbound, Outbound } from "../Frame.ts"
 import { log } from "./Console.ts"
+import { isErrand, receiveErrand } from "./Errand.ts"
 import { AbortController } from "./Events.ts"
 import { Exchange } from "./Exchange.ts"
 import { describeStack } from "./Failure.ts"
+import { services } from "./Fetch.ts"
 import { send, takeInbound } from "./Host.ts"
 import { type Request, received } from "./Messages.ts"
 import { answerSecret, refuseSecrets, secrets } from "./Secrets.ts"
@@ -70,6 +72,7 @@ export const start = async (
       log,
       secrets,
       store,
+      services,
       signal: stopping.signal,
     })
     service = serviceOf(namespace.default)
@@ -129,6 +132,7 @@ export const receive = (type: number, id: number, text: string, value: number): 
   else if (type === Inbound.stop) void stop()
   else if (type === Inbound.secretAnswer) answerSecret(id, value === 1, text)
   else if (type === Inbound.storeAnswer) answerStore(id, takeInbound(value))
+  else if (isErrand(type)) receiveErrand(type, id, text, value)
   else {
     const exchange = exchanges.get(id)
     if (type === Inbound.requestChunk) exchange?.receive(takeInbound(value))

@@ -3,7 +3,7 @@
  * credentials, redirection and forms, which mean nothing to a service.
  */
 import { Body, type BodyInit, bodyOf, extract } from "./Body.ts"
-import { AbortController, type AbortSignal } from "./Events.ts"
+import { AbortController, AbortSignal } from "./Events.ts"
 import { Headers, type HeadersInit } from "./Headers.ts"
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
@@ -22,6 +22,31 @@ interface RequestInit {
   readonly headers?: HeadersInit
   readonly body?: BodyInit | null
   readonly signal?: AbortSignal | null
+  readonly redirect?: Redirect
+}
+
+/** What becomes of a redirect: followed, handed to the service as it is, or an error. */
+export type Redirect = "follow" | "manual" | "error"
+
+const redirectOf = (redirect: unknown): Redirect => {
+  const text = String(redirect)
+  if (text !== "follow" && text !== "manual" && text !== "error")
+    throw new TypeError(`redirect must be follow, manual or error, not ${JSON.stringify(text)}`)
+  return text
+}
+
+const signalOf = (signal: unknown): AbortSignal => {
+  if (!(signal instanceof AbortSignal)) throw new TypeError("signal must be an AbortSignal")
+  return signal
+}
+
+/** A request as it was made, whatever the service did to the class. */
+export let requestHead: (request: Request) => {
+  readonly method: string
+  readonly url: string
+  readonly headers: Headers
+  readonly signal: AbortSignal
+  readonly redirect: Redirect
 }
 
 /** A request that came in: unlike one a service makes, a GET may have a body. */
@@ -39,6 +64,7 @@ export class Request extends Body {
   readonly #url: string
   readonly #headers: Headers
   readonly #signal: AbortSignal
+  readonly #redirect: Redirect
 
   constructor(input: Request | string | URL, init: RequestInit = {}) {
     const base = input instanceof Request ? input : undefined
@@ -50,7 +76,9 @@ export class Request extends Body {
     this.#method = method
     this.#url = base === undefined ? new URL(String(input)).href : base.url
     this.#headers = new Headers(init.headers ?? base?.headers)
-    this.#signal = init.signal ?? base?.signal ?? new AbortController().signal
+    const signal = init.signal ?? base?.signal
+    this.#signal = signal === undefined ? new AbortController().signal : signalOf(signal)
+    this.#redirect = redirectOf(init.redirect ?? base?.redirect ?? "follow")
     if (given?.type !== undefined && !this.#headers.has("content-type"))
       this.#headers.set("content-type", given.type)
   }
@@ -66,10 +94,20 @@ export class Request extends Body {
   get signal(): AbortSignal {
     return this.#signal
   }
+  get redirect(): Redirect {
+    return this.#redirect
+  }
   clone(): Request {
     return new Request(this)
   }
   static {
+    requestHead = (request) => ({
+      method: request.#method,
+      url: request.#url,
+      headers: request.#headers,
+      signal: request.#signal,
+      redirect: request.#redirect,
+    })
     received = ({ method, url, headers, body, signal }) => {
       const request = new Request(url, { method: "POST", headers, body, signal })
       request.#method = method
@@ -92,6 +130,15 @@ const redirectStatus = new Set([301, 302, 303, 307, 308])
 // oxlint-disable-next-line no-control-regex -- the control characters are what is refused
 const reason = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 
+/** A response that came from elsewhere. */
+export let arrived: (head: {
+  readonly status: number
+  readonly headers: HeadersInit
+  readonly body: BodyInit | null
+  readonly url: string
+  readonly redirected: boolean
+}) => Response
+
 export let responseHead: (response: unknown) => { status: number; headers: Headers } | undefined
 
 /** https://fetch.spec.whatwg.org/#response-class */
@@ -100,6 +147,8 @@ export class Response extends Body {
   readonly #statusText: string
   readonly #headers: Headers
   #type = "default"
+  #url = ""
+  #redirected = false
 
   constructor(body?: BodyInit | null, init: ResponseInit = {}) {
     const status = init.status === undefined ? 200 : Math.trunc(Number(init.status))
@@ -133,10 +182,10 @@ export class Response extends Body {
     return this.#type
   }
   get url(): string {
-    return ""
+    return this.#url
   }
   get redirected(): boolean {
-    return false
+    return this.#redirected
   }
   clone(): Response {
     const { status, statusText, headers } = this
@@ -162,6 +211,12 @@ export class Response extends Body {
     return "Response"
   }
   static {
+    arrived = ({ status, headers, body, url, redirected }) => {
+      const response = new Response(body, { status, headers })
+      response.#url = url
+      response.#redirected = redirected
+      return response
+    }
     responseHead = (value) =>
       typeof value === "object" && value !== null && #status in value && value.#type !== "error"
         ? { status: value.#status, headers: value.#headers }

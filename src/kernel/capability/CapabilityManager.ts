@@ -179,6 +179,8 @@ export class CapabilityManager extends Context.Service<
       tenantId: TenantId,
       options: ListTokens,
     ) => Effect.Effect<ReadonlyArray<TokenView>>
+    /** The tenants that have tokens. */
+    readonly tenants: Effect.Effect<ReadonlyArray<TenantId>>
     /** Replaces the root token. Only root may ask. */
     readonly rotateRoot: (
       bearer: Bearer,

@@ -41,6 +41,9 @@ import { makeTokenWriter, type TokenWriter } from "./TokenWriter.ts"
 /** Attenuations in a row at most. */
 const maxAttenuations = 16
 
+/** Events looked at for the time the log has seen. */
+const newestEvents = 1000
+
 /** A clock this far behind the newest event is worth a warning, in milliseconds. */
 const clockTolerance = 60_000
 
@@ -71,13 +74,18 @@ const revoked = Metric.counter("solo_tokens_revoked_total", {
   incremental: true,
 })
 
-/** Time as the log has seen it: the newest event is the floor. */
+/**
+ * Time as the log has seen it: the latest of the newest events is the floor. The very newest may
+ * be older than others, if the machine's clock was set back before it.
+ */
 const makeClock = Effect.fnUntraced(function* () {
   const events = yield* EventStore
   const clock = yield* Clock.Clock
   const lastId = yield* events.lastId
-  const [newest] = yield* events.filter({ sinceId: lastId - 1, limit: 1 })
-  const floor = newest === undefined ? 0 : Date.parse(newest.time)
+  const newest = yield* events.filter({ sinceId: lastId - newestEvents, limit: newestEvents })
+  const times = newest.map(({ time }) => Date.parse(time))
+  // One that is damaged tells no time.
+  const floor = Math.max(0, ...times.filter(Number.isFinite))
   const behind = floor - clock.currentTimeMillisUnsafe()
   if (behind > clockTolerance)
     yield* Effect.logWarning(
@@ -96,7 +104,10 @@ const restore = Effect.fnUntraced(function* (index: TokenIndex, now: number) {
   )
 })
 
-/** Removes what has expired, now and then on its own, and on request. */
+/**
+ * Removes what has expired: at once, so that it cannot come back should the clock be set back, then
+ * now and then on its own, and on request.
+ */
 const makeCleanup = Effect.fnUntraced(function* (
   index: TokenIndex,
   clock: Clock.Clock,
@@ -121,8 +132,11 @@ const makeCleanup = Effect.fnUntraced(function* (
     return removed
   })
 
-  yield* cleanup.pipe(
-    Effect.catch((error) => Effect.logWarning("could not remove expired tokens", error.message)),
+  const tryCleanup = Effect.catch(cleanup, (error) =>
+    Effect.as(Effect.logWarning("could not remove expired tokens", error.message), 0),
+  )
+  yield* tryCleanup
+  yield* tryCleanup.pipe(
     Effect.schedule(Schedule.spaced(Duration.millis(intervalMs))),
     Effect.forkScoped,
   )
@@ -209,6 +223,7 @@ const make = Effect.fnUntraced(function* (options: CapabilityOptions) {
       ),
     ),
 
+    tenants: Effect.sync(() => [...index.tenants()]),
     rotateRoot,
     cleanup: cleaner.cleanup,
     flush: Effect.andThen(flush, writer.flush),

@@ -38,6 +38,8 @@ export interface TokenIndex {
     keep: (entry: TokenEntry) => boolean,
   ) => ReadonlyArray<TokenEntry>
   readonly count: (tenantId: TenantId) => number
+  /** The tenants that have tokens. */
+  readonly tenants: () => Iterable<TenantId>
   readonly entries: (tenantId?: TenantId) => Iterable<TokenEntry>
   readonly size: () => number
 }
@@ -141,6 +143,7 @@ export const makeTokenIndex = (): TokenIndex => {
       return found
     },
     count: (tenantId) => households.get(tenantId)?.entries.size ?? 0,
+    tenants: () => households.keys(),
     entries: (tenantId) =>
       tenantId === undefined
         ? bySelector.values()

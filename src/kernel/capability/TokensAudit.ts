@@ -74,10 +74,10 @@ const readRows = Effect.gen(function* () {
   }
 })
 
-const readMemory = Effect.fnUntraced(function* (tenants: Iterable<TenantId>) {
+const readMemory = Effect.gen(function* () {
   const manager = yield* CapabilityManager
   const tokens = new Map<string, { readonly capability: Capability; readonly durable: boolean }>()
-  for (const tenantId of tenants) {
+  for (const tenantId of yield* manager.tenants) {
     let after: TokenHash | undefined
     do {
       const page = yield* manager.list(tenantId, { after, limit: perStep })
@@ -145,7 +145,7 @@ const compareWithLog = (
 
 const compareWithMemory = (
   rows: ReadonlyMap<string, Capability | undefined>,
-  memory: Effect.Success<ReturnType<typeof readMemory>>,
+  memory: Effect.Success<typeof readMemory>,
   now: number,
 ): ReadonlyArray<Suspicion> => {
   const found: Array<Suspicion> = []
@@ -171,10 +171,7 @@ const look = Effect.fnUntraced(function* (full: boolean) {
   const lastId = yield* events.lastId
   if (full) yield* readLog(logged, 0, lastId)
   const rows = yield* readRows
-  const tenants = new Set<TenantId>()
-  for (const row of rows.values()) if (row !== undefined) tenants.add(row.tenantId)
-  for (const { tenantId } of logged.granted.values()) if (tenantId !== null) tenants.add(tenantId)
-  const memory = yield* readMemory(tenants)
+  const memory = yield* readMemory
   const now = yield* Clock.currentTimeMillis
   // What the log says since then is about tokens that were in flux while they were looked at.
   const later: Logged = { granted: new Map(logged.granted), revoked: new Set() }

@@ -22,6 +22,11 @@ const pageSize = 512
 /** Ids of unreadable rows remembered, so that each is named and counted once. */
 const maxRemembered = 10_000
 
+/** A filter whose end is fixed. */
+interface Bounded extends EventFilter {
+  readonly untilId: number
+}
+
 interface Page {
   readonly events: ReadonlyArray<Event>
   /** Id of the last row looked at, readable or not; `undefined` when nothing more matches. */
@@ -52,10 +57,10 @@ const makeReadPage = Effect.fnUntraced(function* (unreadable: Set<number>) {
     })
 
   return Effect.fnUntraced(
-    function* (filter: EventFilter, after: number, size: number) {
+    function* (filter: Bounded, after: number, size: number) {
       const conditions = [
         sql`id > ${after}`,
-        ...(filter.untilId === undefined ? [] : [sql`id <= ${filter.untilId}`]),
+        sql`id <= ${filter.untilId}`,
         ...(filter.tenantId === undefined ? [] : [sql`tenant_id = ${filter.tenantId}`]),
         ...(filter.serviceId === undefined ? [] : [sql`service_id = ${filter.serviceId}`]),
       ]
@@ -89,7 +94,7 @@ export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
   const page = yield* makeReadPage(unreadable)
 
   // The end is fixed when reading begins: whoever appends meanwhile cannot make it endless.
-  const bounded = (filter: EventFilter) => ({
+  const bounded = (filter: EventFilter): Bounded => ({
     ...filter,
     untilId: Math.min(filter.untilId ?? Infinity, tail.lastId()),
   })
@@ -97,7 +102,6 @@ export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
   const stream = (filter: EventFilter = {}): Stream.Stream<Event, StorageError> =>
     Stream.suspend(() => {
       const { limit = Infinity } = filter
-      if (limit <= 0) return Stream.empty
       const fixed = bounded(filter)
       const pages = Stream.paginate(filter.sinceId ?? 0, (after) =>
         Effect.map(
@@ -105,7 +109,7 @@ export const makeEventReader = Effect.fnUntraced(function* (tail: EventTail) {
           ({ events, next }) => [events, Option.fromNullishOr(next)] as const,
         ),
       )
-      return limit === Infinity ? pages : Stream.take(pages, limit)
+      return Stream.take(pages, limit)
     })
 
   // From memory when the tail still has it, from the database when the subscriber is further back.

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 
 import { serviceStoreOf } from "../store/ServiceStore.ts"
 import { type RetrieveError, type SecretAccessDenied, Vault } from "../vault/Vault.ts"
+import { Outbound } from "./Outbound.ts"
 import type { ChildSpec } from "./Registry.ts"
 import type { Program } from "./Runtime.ts"
 
@@ -19,6 +20,7 @@ const refusalOf = (name: string, { _tag }: SecretAccessDenied | RetrieveError): 
 /** What a driver needs to start `child`, whose source compiled to `code`. */
 export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: string) {
   const vault = yield* Vault
+  const outbound = yield* Outbound
   const { name, revision } = child
   const { limits, env, secrets } = child.spec
   const program: Program = {
@@ -32,6 +34,7 @@ export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: st
         message: refusalOf(secret, error),
       })),
     store: yield* serviceStoreOf(name),
+    fetch: outbound.open(child),
   }
   return program
 })

@@ -86,6 +86,29 @@ export interface ServiceResponse {
   readonly body: Stream.Stream<Uint8Array, ServiceThrew> | null
 }
 
+/** A request on its way out of a service. Every field is the service's word and nothing else. */
+export interface OutgoingRequest {
+  /** The service of the same tenant that it is for; `null` for the network, as `url` says. */
+  readonly to: string | null
+  readonly method: string
+  /** Absolute URL, not checked. */
+  readonly url: string
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** The body, or `null` when there is none. The service produces only as fast as it is pulled. */
+  readonly body: Stream.Stream<Uint8Array, { readonly message: string }> | null
+  /** The body's length, where the service knows it: the driver fails the body if it is another. */
+  readonly bodyBytes: number | undefined
+}
+
+/** The answer to a request that went out of a service. */
+export interface OutgoingResponse {
+  /** 200 to 599. */
+  readonly status: number
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** The body, or `null` when there is none. Pulled only as fast as the service reads. */
+  readonly body: Stream.Stream<Uint8Array, { readonly message: string }> | null
+}
+
 /** Levels of a service's own log. */
 export type ServiceLogLevel = "debug" | "info" | "warn" | "error"
 
@@ -150,6 +173,15 @@ export interface Program {
    * much of it an instance uses at once, and ends that when the instance has ended.
    */
   readonly store: ServiceStore
+  /**
+   * Carries a request that the service makes, wherever it wants it to go. Succeeds when the
+   * response begins; its body is valid while the scope is open, and closing that gives up what
+   * still runs. What fails says why, for the service to read. A driver bounds how many there are
+   * at once.
+   */
+  readonly fetch: (
+    request: OutgoingRequest,
+  ) => Effect.Effect<OutgoingResponse, { readonly message: string }, Scope.Scope>
 }
 
 /** One running service. It lives as long as the scope it was started in. */

@@ -22,6 +22,7 @@ import type { KeyValueStore } from "../store/KeyValueStore.ts"
 import type { Vault } from "../vault/Vault.ts"
 import { StartTimedOut } from "./Deployer.ts"
 import { programOf } from "./Grants.ts"
+import type { Outbound } from "./Outbound.ts"
 import { type Child, Registry } from "./Registry.ts"
 import { type InstanceExit, Runtime, StartFailed } from "./Runtime.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
@@ -232,7 +233,7 @@ const make = Effect.gen(function* () {
   // A scope of its own: what starts in it later must outlive the asking below, not precede it.
   const shelter = Shelter.of(yield* Scope.fork(yield* Scope.Scope))
   const context = (yield* Effect.context<
-    EventStore | KernelConfig | KeyValueStore | Registry | Runtime | ServiceLogs | Vault
+    EventStore | KernelConfig | KeyValueStore | Outbound | Registry | Runtime | ServiceLogs | Vault
   >()).pipe(Context.add(Shelter, shelter))
   yield* Effect.addFinalizer(() => Effect.provideContext(stopAll, context))
   return Supervisor.of({

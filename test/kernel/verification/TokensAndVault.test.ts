@@ -7,6 +7,8 @@ import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { SqlClient } from "effect/sql/SqlClient"
+import * as TestClock from "effect/testing/TestClock"
 
 import { type Bearer, root, type TokenRequest } from "../../../src/domain/Capability.ts"
 import { SecretName } from "../../../src/domain/Secret.ts"
@@ -14,6 +16,7 @@ import { CapabilityManager } from "../../../src/kernel/capability/CapabilityMana
 import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
 import { Vault } from "../../../src/kernel/vault/Vault.ts"
 import { sha256 } from "../Sha256.ts"
+import { lockOut } from "../Workbench.ts"
 import { caller, newDatabase, run, tenant } from "./Run.ts"
 
 const verify = (full: boolean) =>
@@ -50,7 +53,11 @@ const populate = (filename: string) =>
     const vault = yield* Vault
     const parent = yield* grant({ permissions: ["read", "kill"] })
     const bearer: Bearer = { _tag: "Tenant", capability: parent }
-    const child = (yield* manager.attenuate(bearer, { permissions: ["read"] })).capability
+    const child = (yield* manager.attenuate(bearer, {
+      permissions: ["read"],
+      ttlSeconds: 3600,
+      rateLimit: { requests: 8, perSeconds: 1 },
+    })).capability
     const revoked = yield* grant()
     yield* manager.revoke(root, tenant("acme"), revoked.tokenHash)
     yield* grant({ ttlSeconds: 60 })
@@ -103,6 +110,23 @@ describe("verification of tokens", () => {
       (hash) => `UPDATE tokens SET tenant_id = 'other' WHERE token_hash = '${hash}'`,
       "the token … has another tenant in its row than was granted",
     ],
+    "a row that lives for ever": [
+      (hash) => `UPDATE tokens SET expires_at = NULL WHERE token_hash = '${hash}'`,
+      "the token … has another time in its row than was granted",
+    ],
+    "a row bound to another service": [
+      (hash) => `UPDATE tokens SET service_id = 'other' WHERE token_hash = '${hash}'`,
+      "the token … has another service in its row than was granted",
+    ],
+    "a row that lost its parent": [
+      (hash) => `UPDATE tokens SET parent = NULL WHERE token_hash = '${hash}'`,
+      "the token … has another parent in its row than was granted",
+    ],
+    "a row that may be presented more often": [
+      (hash) =>
+        `UPDATE tokens SET rate_limit = '{"requests":9,"perSeconds":1}' WHERE token_hash = '${hash}'`,
+      "the token … has another rate in its row than was granted",
+    ],
     "a row that nobody granted": [
       () =>
         `INSERT INTO tokens SELECT '${sha256("forged")}', tenant_id, permissions, service_id, granted_at, granted_by, expires_at, rate_limit, metadata, parent FROM tokens WHERE parent IS NULL LIMIT 1`,
@@ -146,6 +170,95 @@ describe("verification of tokens", () => {
         },
       ])
     }),
+  )
+})
+
+describe("verification of tokens, in memory", () => {
+  const sql = (statement: string) => Effect.flatMap(SqlClient, (client) => client.unsafe(statement))
+
+  it.live("finds a stored token whose row is gone, without reading the log", () =>
+    Effect.gen(function* () {
+      const { tokenHash } = yield* grant()
+      yield* sql(`DELETE FROM tokens WHERE token_hash = '${tokenHash}'`)
+      const report = yield* verify(false)
+      const [found] = report.inconsistencies
+      assert.deepStrictEqual(
+        { ...found, eventId: null },
+        {
+          invariant: "tokens_agree",
+          promise: 2,
+          severity: "error",
+          tenantId: tenant("acme"),
+          serviceId: null,
+          eventId: null,
+          detail: `the token ${tokenHash} is good in memory as stored, but has no row`,
+          fixable: false,
+        },
+      )
+      assert.isTrue(report.recommendations.some((text) => text.includes("revoke the tokens named")))
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("finds a row that came behind the kernel's back, of a tenant without tokens too", () =>
+    Effect.gen(function* () {
+      yield* grant()
+      yield* sql(`INSERT INTO tokens SELECT '${sha256("forged")}', 'other', permissions, service_id,
+        granted_at, granted_by, expires_at, rate_limit, metadata, parent FROM tokens`)
+      assert.deepStrictEqual(yield* found(false), [
+        {
+          invariant: "tokens_agree",
+          tenantId: "other",
+          detail: "the token … has a row, but is not known in memory",
+        },
+      ])
+    }).pipe(run(newDatabase())),
+  )
+
+  it.effect("an expired token is missed nowhere, with or without its row", () =>
+    Effect.gen(function* () {
+      const manager = yield* CapabilityManager
+      yield* grant({ ttlSeconds: 60 })
+      const kept = yield* grant({ ttlSeconds: 60 })
+      yield* TestClock.adjust("59999 millis")
+      assert.deepStrictEqual(yield* found(), [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* found(), [], "rows, but no longer in memory")
+      yield* sql(`DELETE FROM tokens WHERE token_hash <> '${kept.tokenHash}'`)
+      assert.deepStrictEqual(yield* found(), [])
+      yield* manager.cleanup
+      assert.deepStrictEqual(yield* found(), [])
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("a token that waits to be stored is not missed on disk", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* Effect.gen(function* () {
+        const manager = yield* CapabilityManager
+        const unlock = lockOut(filename)
+        const granted = yield* manager.grant(root, tenant("acme"), { permissions: ["read"] })
+        assert.isFalse(granted.durable)
+        unlock()
+        assert.deepStrictEqual(yield* found(), [])
+      }).pipe(run(filename))
+    }),
+  )
+
+  it.live("counts rows, tokens in memory and, of a whole log, grants; over many pages", () =>
+    Effect.gen(function* () {
+      const manager = yield* CapabilityManager
+      const total = 1002
+      const granted = yield* Effect.forEach(Array.from({ length: total }), () => grant(), {
+        concurrency: 64,
+      })
+      yield* manager.revoke(root, tenant("acme"), granted[0]!.tokenHash)
+      const of = (full: boolean) =>
+        Effect.map(verify(full), (report) => report.consistencyChecks.registered["tokens"])
+      const rows = total - 1
+      assert.deepStrictEqual(yield* of(false), { rows, inMemory: rows, granted: 0 })
+      assert.deepStrictEqual(yield* of(true), { rows, inMemory: rows, granted: total })
+      assert.deepStrictEqual((yield* verify(true)).recommendations, [])
+    }).pipe(run(newDatabase())),
   )
 })
 

@@ -239,6 +239,33 @@ describe("a root token", () => {
   }
 })
 
+describe("a spec that names services", () => {
+  const deploy = async (grant: Record<string, unknown>, services: ReadonlyArray<string>) => {
+    const token = await gateway.grant(grant)
+    const response = await fetch(`${gateway.url}/v1/services`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ ...spec("caller"), services }),
+    })
+    return response.status
+  }
+
+  it("is deployed only by who may call them (promise 6)", async () => {
+    const bound = { permissions: ["deploy", "invoke"], serviceId: "caller" }
+    assert.strictEqual(await deploy({ permissions: ["deploy"] }, ["other"]), 403)
+    assert.strictEqual(await deploy({ permissions: ["deploy"] }, ["*"]), 403)
+    assert.strictEqual(await deploy(bound, ["other"]), 403)
+    assert.strictEqual(await deploy(bound, ["*"]), 403)
+    assert.isBelow(await deploy(bound, ["caller"]), 300)
+  })
+
+  it("names ids of services or all of them", async () => {
+    const all = { permissions: ["deploy", "invoke"] }
+    for (const odd of ["a/b", "a b", "**", "\u{e4}"])
+      assert.strictEqual(await deploy(all, [odd]), 400)
+  })
+})
+
 describe("a spec that names secrets", () => {
   it("is deployed only with the permission secrets as well", async () => {
     const json = { ...spec("keeper"), secrets: ["key"] }

@@ -25,6 +25,14 @@ import { Session } from "../../../plugins/realm/Session.ts"
 
 const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 
+/** The head of an errand to the network. */
+const errand = (
+  id: number,
+  method = "GET",
+  headers: ReadonlyArray<unknown> = [],
+  length: number | null = null,
+) => encode(Outbound.errandHead, id, text([null, method, "http://a/", headers, length]))
+
 const open = Effect.gen(function* () {
   const sent: Array<Uint8Array> = []
   const broken: Array<string> = []
@@ -38,6 +46,7 @@ const open = Effect.gen(function* () {
     },
     {
       readSecret: () => Effect.never,
+      fetch: () => Effect.never,
       store: { get: () => Effect.never, list: () => Effect.never, write: () => Effect.never },
     },
   )
@@ -95,6 +104,40 @@ describe("Session", () => {
     "more secrets asked for at once than may be": Array.from({ length: 65 }, (_, id) =>
       encode(Outbound.secretWanted, id, text("x")),
     ),
+    "an errand that is no JSON": [encode(Outbound.errandHead, 1, new Uint8Array([123]))],
+    "an errand to a number": [encode(Outbound.errandHead, 1, text([7, "GET", "", [], null]))],
+    "an errand with a broken method": [errand(1, "GE T")],
+    "an errand that tunnels": [errand(1, "Connect")],
+    "an errand with a split header": [errand(1, "GET", [["a", "b\r\nc: d"]])],
+    "an errand with too many headers": [
+      errand(
+        1,
+        "GET",
+        Array.from({ length: 257 }, () => ["a", ""]),
+      ),
+    ],
+    "an errand that gets with a body": [errand(1, "GET", [], 3)],
+    "an errand with a broken length": [errand(1, "POST", [], 1.5)],
+    "an errand with a negative length": [errand(1, "POST", [], -2)],
+    "an errand begun twice": [errand(1), errand(1)],
+    "more errands at once than may be": Array.from({ length: 65 }, (_, id) => errand(id)),
+    "a piece of an errand without a body": [
+      errand(1),
+      encode(Outbound.errandChunk, 1, new Uint8Array(1)),
+    ],
+    "the end of an errand without a body": [errand(1), encode(Outbound.errandEnd, 1)],
+    "the break of an errand without a body": [errand(1), encode(Outbound.errandBroken, 1)],
+    "a piece of an errand after its end": [
+      errand(1, "POST", [], -1),
+      encode(Outbound.errandEnd, 1),
+      encode(Outbound.errandChunk, 1, new Uint8Array(1)),
+    ],
+    "more of an errand than the window": [
+      errand(1, "POST", [], -1),
+      ...Array.from({ length: 3 }, () =>
+        encode(Outbound.errandChunk, 1, new Uint8Array(maxChunkBytes)),
+      ),
+    ],
     "more empty pieces than the window": [
       encode(Outbound.responseHead, 1, text([200, [], true])),
       ...Array.from({ length: 257 }, () => encode(Outbound.responseChunk, 1)),
@@ -125,6 +168,11 @@ describe("Session", () => {
         Outbound.responseBroken,
         Outbound.stopped,
         Outbound.ready,
+        Outbound.errandChunk,
+        Outbound.errandEnd,
+        Outbound.errandBroken,
+        Outbound.errandAbort,
+        Outbound.errandCredit,
       ])
         session.receive(encode(type, 77, new Uint8Array(4)))
       assert.deepStrictEqual(broken, [])
@@ -134,9 +182,19 @@ describe("Session", () => {
   const outOf = <const T extends ReadonlyArray<string>>(values: T) => Schema.Literals(values)
   const frames = Schema.Array(
     Schema.Struct({
-      type: Schema.Int.check(Schema.isBetween({ minimum: 31, maximum: 42 })),
+      type: Schema.Int.check(Schema.isBetween({ minimum: 31, maximum: 52 })),
       id: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 })),
-      body: outOf(["", "null", "[]", "[200,[],true]", "[204,[],false]", "\0\0\0\u0001", "[2e999]"]),
+      body: outOf([
+        "",
+        "null",
+        "[]",
+        "[200,[],true]",
+        "[204,[],false]",
+        '[null,"GET","",[],null]',
+        '["a","PUT","",[],-1]',
+        "\0\0\0\u0001",
+        "[2e999]",
+      ]),
     }),
   )
   it.effect.prop("survives arbitrary frames", [frames], ([list]) =>

@@ -1,0 +1,36 @@
+/**
+ * Which headers pass out of a service and back into it. Those of one connection are whoever makes
+ * the connection's business; a service that could set them could smuggle a second request.
+ */
+import type { OutgoingRequest } from "./Runtime.ts"
+
+type Headers = OutgoingRequest["headers"]
+
+/** Headers of one connection (RFC 9110, 7.6.1), and those that say how a message is framed. */
+const ofConnection: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "expect",
+  "host",
+  "http2-settings",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+])
+
+/** The headers that pass, without those that `connection` declares to be of one connection. */
+export const passing = (headers: Headers): Headers => {
+  const declared = new Set<string>()
+  for (const [name, value] of headers)
+    if (name.toLowerCase() === "connection")
+      for (const word of value.toLowerCase().split(",")) declared.add(word.trim())
+  return headers.flatMap(([given, value]) => {
+    const name = given.toLowerCase()
+    return ofConnection.has(name) || declared.has(name) ? [] : [[name, value] as const]
+  })
+}
