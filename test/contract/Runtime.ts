@@ -13,7 +13,9 @@ import { Runtime } from "solo"
 
 import { ask, askOnce, fetching, logUntil, startService } from "./RuntimeClient.ts"
 import { fetchContract } from "./RuntimeFetch.ts"
+import { fetchWebContract } from "./RuntimeFetchWeb.ts"
 import { requestContract } from "./RuntimeRequests.ts"
+import { scheduledContract } from "./RuntimeScheduled.ts"
 import { secretsContract } from "./RuntimeSecrets.ts"
 import { storeContract } from "./RuntimeStore.ts"
 
@@ -90,6 +92,8 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
   secretsContract(name, layer)
   storeContract(name, layer)
   fetchContract(name, layer)
+  fetchWebContract(name, layer)
+  scheduledContract(name, layer)
 
   describe(`${name}: the end`, () => {
     test("stop lets requests end, then aborts ctx.signal and runs stop", () =>
@@ -274,7 +278,6 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
           "require",
           "module",
           "Buffer",
-          "fetch",
           "WebSocket",
           "global",
           "setImmediate",

@@ -139,10 +139,25 @@ describe("during a hot swap", () => {
     )
   }
 
+  it.effect("the announcement of the shutdown is enough to end it (promise 9)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a)
+      const swapping = yield* Effect.forkChild(Effect.exit(swap(kernel, a, { n: 2 }, 30_000)))
+      yield* settle
+      yield* kernel.lifecycle.shutdown("the test")
+      assert.strictEqual(tagOf(yield* Fiber.join(swapping)), "SwapRolledBack")
+      assert.deepStrictEqual(running(kernel), ["acme/a@1"])
+    }),
+  )
+
   it.effect("others queue behind what is committed and drains, instead of ending it", () =>
     Effect.gen(function* () {
       const kernel = yield* boot()
-      yield* deploy(kernel, a, { stop: "hang" }, { limits: { shutdownTimeoutMs: 1000 } })
+      yield* deploy(kernel, a, { answerMs: 500 })
+      const request = { method: "GET", url: "http://service/", headers: [], body: null }
+      const asking = yield* Effect.forkChild(Effect.scoped(kernel.ingress.request(a, request)))
+      yield* settle
       const first = yield* Effect.forkChild(swap(kernel, a, { n: 2 }))
       yield* settle
       assert.deepStrictEqual(running(kernel), ["acme/a@1", "acme/a@2"], "it drains")
@@ -150,7 +165,8 @@ describe("during a hot swap", () => {
       yield* settle
       const third = yield* Effect.exit(swap(kernel, a, { n: 3 }))
       assert.strictEqual(tagOf(third), "SwapInProgress", "one waits already")
-      yield* pass(1000)
+      yield* pass(510, 10)
+      assert.strictEqual((yield* Fiber.join(asking)).status, 200)
       assert.strictEqual((yield* Fiber.join(first)).revision, 2)
       assert.strictEqual((yield* Fiber.join(back)).revision, 1)
       yield* sound(kernel, "rolled back")

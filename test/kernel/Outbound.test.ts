@@ -39,6 +39,7 @@ import {
 } from "../../src/kernel/services/Runtime.ts"
 import { makeDisk } from "./harness/Disk.ts"
 import { named, settle } from "./harness/Machine.ts"
+import { layerNoNetwork } from "./NoNetwork.ts"
 import { layerDigest } from "./Sha256.ts"
 
 type Answer = (
@@ -58,7 +59,7 @@ const withServices = (services: Map<string, Answer>) => {
       Effect.fail(new ServiceNotFound({ serviceId: name.serviceId })),
   })
   return layerOutbound.pipe(
-    Layer.provide(ingress),
+    Layer.provide(Layer.mergeAll(ingress, layerNoNetwork)),
     Layer.provideMerge(layerEventStore),
     Layer.provideMerge(layerSqlite({ filename: makeDisk().database, busyTimeoutMs: 1 })),
     Layer.provide(layerDigest),

@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { draft } from "../../domain/Event.ts"
 import type { TenantId } from "../../domain/Identifier.ts"
 import { makeRecorder } from "../log/Recorder.ts"
+import { makeAbroad } from "./Abroad.ts"
 import { makeNeighbours } from "./Neighbours.ts"
 import {
   errandBurst,
@@ -97,6 +98,7 @@ const make = Effect.gen(function* () {
       draft("fetch_denied", { destination, reason, unrecorded }, name),
     )
   const callNeighbour = yield* makeNeighbours(denied)
+  const goAbroad = yield* makeAbroad(denied)
   const places = new Places()
 
   const takePlace = Effect.fnUntraced(function* ({ name: { tenantId } }: Sender) {
@@ -117,9 +119,11 @@ const make = Effect.gen(function* () {
           headers: passing(request.headers),
           body: limited(request.body, "request"),
         }
-        if (request.to === null)
-          return yield* new FetchFailed({ message: "this kernel has no network for services" })
-        return delivered(request, yield* callNeighbour(sender, request.to, outgoing))
+        const response =
+          request.to === null
+            ? yield* goAbroad(sender, outgoing)
+            : yield* callNeighbour(sender, request.to, outgoing)
+        return delivered(request, response)
       })
     },
   })

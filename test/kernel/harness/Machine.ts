@@ -22,12 +22,14 @@ import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { Readiness } from "../../../src/kernel/Readiness.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
+import { Scheduler } from "../../../src/kernel/schedule/Scheduler.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { Ingress } from "../../../src/kernel/services/Ingress.ts"
 import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { ServiceLogs } from "../../../src/kernel/services/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
+import { layerNoNetwork } from "../NoNetwork.ts"
 import { layerSecrets } from "../Secrets.ts"
 import { layerDigest } from "../Sha256.ts"
 import { type Disk, makeDisk, takeImage } from "./Disk.ts"
@@ -47,6 +49,7 @@ export interface Kernel {
   readonly lifecycle: Lifecycle["Service"]
   readonly readiness: Readiness["Service"]
   readonly logs: ServiceLogs["Service"]
+  readonly scheduler: Scheduler["Service"]
 }
 
 /** How to boot. */
@@ -70,7 +73,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
   }).pipe(
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
-    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, LogStore.layerMemory)),
+    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork, LogStore.layerMemory)),
     Layer.provideMerge(Logger.layer([])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(
@@ -89,6 +92,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     lifecycle: Context.get(context, Lifecycle),
     readiness: Context.get(context, Readiness),
     logs: Context.get(context, ServiceLogs),
+    scheduler: Context.get(context, Scheduler),
   }
   const start = startup(() => "the test ends").pipe(
     Scope.provide(scope),

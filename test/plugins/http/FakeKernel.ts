@@ -38,6 +38,7 @@ import {
   RootToken,
   RootTokenKept,
   Runtime,
+  Scheduler,
   ServiceConflict,
   ServiceLogs,
   type ServiceLogLine,
@@ -372,6 +373,7 @@ export const makeFakeKernel = () => {
         start: () => Effect.die("not needed here"),
       }),
     ),
+    Layer.succeed(Scheduler, Scheduler.of({ schedulesOf: () => [] })),
     Layer.succeed(
       ServiceLogs,
       ServiceLogs.of({

@@ -25,6 +25,15 @@ import { Session } from "../../../plugins/realm/Session.ts"
 
 const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 
+const bytes = (...all: ReadonlyArray<number>) => new Uint8Array(all)
+
+/** A batch that puts so many zeros under the key `a`. */
+const batchOf = (length: number) => {
+  const batch = new Uint8Array(10 + length + 2)
+  batch.set([0, 1, 0, 1, 97, 2])
+  new DataView(batch.buffer).setUint32(6, length)
+  return batch
+}
 /** The head of an errand to the network. */
 const errand = (
   id: number,
@@ -103,6 +112,23 @@ describe("Session", () => {
     ],
     "more secrets asked for at once than may be": Array.from({ length: 65 }, (_, id) =>
       encode(Outbound.secretWanted, id, text("x")),
+    ),
+    "a question to its store without a body": [encode(Outbound.storeRead, 1)],
+    "a key that goes beyond its frame": [encode(Outbound.storeRead, 1, bytes(0, 0, 9, 97))],
+    "a frame that goes beyond its question": [encode(Outbound.storeRead, 1, bytes(0, 0, 1, 97, 0))],
+    "a key that is no text": [encode(Outbound.storeRead, 1, bytes(0, 0, 1, 0xff))],
+    "a batch with a value of no format": [
+      encode(Outbound.storeWrite, 1, bytes(0, 1, 0, 1, 97, 3, 0, 0, 0, 0, 0, 0)),
+    ],
+    "a store asked twice at once": [
+      encode(Outbound.storeRead, 1, bytes(0, 0, 1, 97)),
+      encode(Outbound.storeRead, 1, bytes(0, 0, 1, 97)),
+    ],
+    "more questions to its store at once than may be": Array.from({ length: 65 }, (_, id) =>
+      encode(Outbound.storeRead, id, bytes(0, 0, 1, 97)),
+    ),
+    "more bytes for its store at once than may be": Array.from({ length: 5 }, (_, id) =>
+      encode(Outbound.storeWrite, id, batchOf(120_000)),
     ),
     "an errand that is no JSON": [encode(Outbound.errandHead, 1, new Uint8Array([123]))],
     "an errand to a number": [encode(Outbound.errandHead, 1, text([7, "GET", "", [], null]))],
