@@ -92,6 +92,9 @@ const notAResponse = problem(
 /** Statuses that never have a body, whatever a service sends with them. */
 const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
 
+/** Node holds a head back until something is written, which a stream of events may do much later. */
+const nothing = Stream.make(new Uint8Array(0))
+
 const respond = (
   method: string,
   { body, headers, status, whole }: ServiceResponse,
@@ -113,7 +116,7 @@ const respond = (
     body === null || isHeadOnly || bodiless.has(status)
       ? HttpServerResponse.empty(options)
       : whole === undefined
-        ? HttpServerResponse.stream(body, options)
+        ? HttpServerResponse.stream(Stream.concat(nothing, body), options)
         : HttpServerResponse.uint8Array(whole, options)
   const written = response.headers as Record<string, string | Array<string>>
   // Node writes one header per cookie when given a list, which Effect's header type cannot say.

@@ -16,6 +16,9 @@ import { NetworkFailed, type NetworkRequest } from "solo"
 /** Largest head of a response, in bytes. */
 const maxHeadBytes = 64 * 1024
 
+/** Addresses of one name that are tried. */
+const maxAddresses = 8
+
 /** What the operator may set; milliseconds. */
 export interface ConnectionSettings {
   /** How long connecting may take, TLS included. */
@@ -34,7 +37,9 @@ const secure = new https.Agent({ keepAlive: false, maxSockets: Infinity, maxCach
 const pinned =
   (addresses: ReadonlyArray<string>): LookupFunction =>
   (_, { all }, callback) => {
-    const found = addresses.map((address) => ({ address, family: isIP(address) }))
+    const found = addresses
+      .slice(0, maxAddresses)
+      .map((address) => ({ address, family: isIP(address) }))
     if (all === true) callback(null, found)
     else callback(null, found[0]!.address, found[0]!.family)
   }
@@ -115,10 +120,14 @@ const boundConnecting = (
 
 const write = (client: http.ClientRequest, piece: Uint8Array): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
-    const done = () => resume(Effect.void)
+    const done = () => {
+      client.off("drain", done)
+      client.off("close", done)
+      resume(Effect.void)
+    }
     if (client.destroyed || client.write(piece)) return done()
-    client.once("drain", done)
-    client.once("close", done)
+    client.on("drain", done)
+    client.on("close", done)
     return undefined
   })
 

@@ -52,6 +52,7 @@ const pairsOf = (raw: ReadonlyArray<string>): ReadonlyArray<readonly [string, st
 }
 
 const isGzip = ({ headers }: IncomingMessage): boolean =>
+  headers["content-length"] !== "0" &&
   /^(?:x-)?gzip$/i.test(headers["content-encoding"]?.trim() ?? "")
 
 /** What the server compressed comes out plain, piece by piece. */

@@ -19,7 +19,7 @@ const creditStep = windowCost / 4
  * How long a head waits for its body to begin, in milliseconds. A body that fails within this time
  * makes the whole response fail; one that is merely slow, such as a stream of events, loses no more.
  */
-export const firstPieceMs = 25
+export const firstPieceMs = 100
 
 type Send = (frame: Uint8Array) => void
 

@@ -97,7 +97,7 @@ export const firstDelayMs = 100
 /** Longest delay before a restart. */
 export const maxDelayMs = 10_000
 /** A service that ran so long before it ended has not ended quickly. */
-export const steadyMs = maxDelayMs
+export const steadyMs = 10_000
 
 /**
  * Decides a restart. `recent` is the number of restarts within the last `maxSeconds`: at

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 
+import { maxSwapsPerTenant } from "../../src/kernel/services/Swaps.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
   boot,
@@ -148,6 +149,25 @@ describe("during a hot swap", () => {
       yield* kernel.lifecycle.shutdown("the test")
       assert.strictEqual(tagOf(yield* Fiber.join(swapping)), "SwapRolledBack")
       assert.deepStrictEqual(running(kernel), ["acme/a@1"])
+    }),
+  )
+
+  it.effect("only so many of one tenant are open, and others have their own (promise 6)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const names = Array.from({ length: maxSwapsPerTenant + 1 }, (_, n) => named("acme", `s${n}`))
+      const other = named("zeta", "a")
+      for (const name of [...names, other]) yield* deploy(kernel, name)
+      const open = yield* Effect.forEach(names.slice(1), (name) =>
+        Effect.forkChild(swap(kernel, name, { n: 2 }, 1000)),
+      )
+      yield* settle
+      const refused = yield* Effect.exit(swap(kernel, names[0]!, { n: 2 }))
+      assert.strictEqual(tagOf(refused), "TooManySwaps")
+      assert.strictEqual((yield* swap(kernel, other, { n: 2 })).revision, 2)
+      yield* pass(1000)
+      for (const fiber of open) assert.strictEqual((yield* Fiber.join(fiber)).revision, 2)
+      assert.strictEqual((yield* swap(kernel, names[0]!, { n: 2 })).revision, 2)
     }),
   )
 

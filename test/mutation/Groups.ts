@@ -78,7 +78,10 @@ export const groups: Readonly<Record<string, Group>> = {
   },
   checkpoints: {
     mutate: ["src/kernel/recovery/CheckpointsSql.ts", "src/domain/Checkpoint.ts"],
-    tests: ["test/domain/State.test.ts", "test/kernel/verification/Checkpoints.test.ts"],
+    tests: [
+      "test/domain/{Checkpoint,State}.test.ts",
+      "test/kernel/verification/Checkpoints.test.ts",
+    ],
   },
   verification: {
     mutate: [
@@ -88,7 +91,7 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/kernel/recovery/ServicesAudit.ts",
       "src/kernel/recovery/VerifierLive.ts",
     ],
-    tests: ["test/kernel/verification/{AutoFix,Checkpoints,ServicesAudit,Verifier}.test.ts"],
+    tests: ["test/kernel/verification/{AutoFix,Verifier}.test.ts"],
   },
   recovery: {
     mutate: [
@@ -99,7 +102,7 @@ export const groups: Readonly<Record<string, Group>> = {
     ],
     tests: [
       "test/domain/{State,Decision}.test.ts",
-      "test/kernel/Replayer.test.ts",
+      "test/kernel/{RecoveryReport,Replayer}.test.ts",
       "test/recovery/EdgeCases.test.ts",
     ],
   },

@@ -1,6 +1,6 @@
 /**
  * Places where a mutant can change nothing but what a person reads: names of spans and services,
- * and what goes into the kernel's own log. Stryker leaves them out.
+ * descriptions of metrics, and what goes into the kernel's own log. Stryker leaves them out.
  */
 import { declareValuePlugin, PluginKind } from "@stryker-mutator/api/plugin"
 
@@ -28,6 +28,8 @@ export const strykerPlugins = [
   declareValuePlugin(PluginKind.Ignore, "harmless-places", {
     shouldIgnore(path) {
       const { parent, node } = path
+      const isDescription = parent?.type === "ObjectProperty" && parent.key.name === "description"
+      if (isDescription && node.type === "StringLiteral") return "only read by people"
       const isArgument = parent?.type === "CallExpression" && parent.callee !== node
       if (!isArgument) return undefined
       // The body of `Effect.fn("name")(function* …)` is the argument of another call.

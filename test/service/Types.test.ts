@@ -46,7 +46,7 @@ const check = (files: Readonly<Record<string, string>>): string => {
 const blocksOf = (text: string): ReadonlyArray<string> =>
   [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, block]) => block!)
 
-const header = 'import type { Context, Log, Secrets, Service } from "solo/service"\n'
+const header = 'import type { Context, ScheduledEvent, Service } from "solo/service"\n'
 
 describe("solo/service", () => {
   it("is enough to check the examples and every service in docs/services.md", () => {
@@ -192,6 +192,7 @@ describe("what the types say", () => {
         if (inner !== null && name !== "env") compare(`${type}["${name}"]`, inner)
     }
     compare("Context", surface.ctx)
+    lines.push(`const due: Same<keyof ScheduledEvent, ${typeOf(surface.due)}> = true`)
     assert.isAtLeast(lines.length, 3)
     assert.strictEqual(check({ "ctx.ts": `${header}${same}${lines.join("\n")}` }), "")
   })

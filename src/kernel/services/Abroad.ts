@@ -19,14 +19,22 @@ const parse = (text: string): URL | undefined => {
   }
 }
 
-const isGranted = ({ spec }: Sender, destination: string): boolean =>
-  spec.network.some((entry) => destinationOf(entry) === destination)
+/** The destinations of specs, read once for each. */
+const makeGrants = () => {
+  const known = new WeakMap<Sender["spec"], ReadonlySet<string | undefined>>()
+  return ({ spec }: Sender): ReadonlySet<string | undefined> => {
+    const found = known.get(spec) ?? new Set(spec.network.map(destinationOf))
+    known.set(spec, found)
+    return found
+  }
+}
 
 /** How a sender reaches the network. What is refused is told to `denied`. */
 export const makeAbroad = Effect.fnUntraced(function* (
   denied: (sender: Sender, destination: string, reason: string) => void,
 ) {
   const network = yield* Network
+  const grantsOf = makeGrants()
 
   return Effect.fnUntraced(function* (sender: Sender, request: OutgoingRequest) {
     const url = parse(request.url)
@@ -36,7 +44,7 @@ export const makeAbroad = Effect.fnUntraced(function* (
       return yield* fail("only http: and https: URLs of a host can be fetched")
     if (url.username !== "" || url.password !== "")
       return yield* fail("a URL with a user or a password cannot be fetched; use a header")
-    if (!isGranted(sender, destination)) {
+    if (!grantsOf(sender).has(destination)) {
       denied(sender, destination, "not in the spec")
       return yield* fail(`this service's spec does not name ${destination} under network`)
     }
@@ -53,7 +61,7 @@ export const makeAbroad = Effect.fnUntraced(function* (
       }),
       Effect.catchTags({
         AddressRefused: (refused) => {
-          denied(sender, destination, `a ${refused.kind} address`)
+          denied(sender, destination, `not allowed by the operator: ${refused.kind}`)
           return fail(refused.message)
         },
         NetworkFailed: ({ message }) => fail(message),

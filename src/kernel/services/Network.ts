@@ -18,7 +18,7 @@ export class AddressRefused extends Schema.TaggedError<AddressRefused>()("Addres
   kind: Schema.String,
 }) {
   override get message(): string {
-    return `${this.destination} leads to a ${this.kind} address, which the operator does not allow`
+    return `${this.destination} leads to an address that the operator does not allow: ${this.kind}`
   }
 }
 

@@ -23,6 +23,7 @@ import { Checkpoints } from "../../../src/kernel/recovery/Checkpoints.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
+import { build, halt, pass, settle } from "../harness/Machine.ts"
 import { sha256 } from "../Sha256.ts"
 import { reseal } from "./Mischief.ts"
 import { caller, newDatabase, run, service, spec, tenant } from "./Run.ts"
@@ -173,6 +174,141 @@ describe("checkpoints", () => {
       const state = yield* (yield* DesiredState).get
       assert.strictEqual(yield* checkpoints.textOf(state), whole!.text)
     }).pipe(run(newDatabase())),
+  )
+
+  const flaws: ReadonlyArray<readonly [string, (filename: string) => void, RegExp]> = [
+    [
+      "changed",
+      (filename) => edit(filename, "UPDATE checkpoints SET state = state || ' '"),
+      /checksum is wrong/,
+    ],
+    [
+      "ahead of the log",
+      (filename) => reseal(filename, (row) => ({ ...row, last_id: row.last_id + 100 })),
+      /^the log has no event 1\d\d$/,
+    ],
+    [
+      "of another log",
+      (filename) => reseal(filename, (row) => ({ ...row, last_hash: sha256("another") })),
+      /^event \d+ of the log has another hash$/,
+    ],
+  ]
+  for (const [what, damage, flaw] of flaws) {
+    it.live(`says what is wrong with one that is ${what}`, () =>
+      Effect.gen(function* () {
+        const filename = newDatabase()
+        yield* populate(filename)
+        damage(filename)
+        const [stored] = yield* Effect.flatMap(
+          Checkpoints,
+          (checkpoints) => checkpoints.stored,
+        ).pipe(run(filename))
+        assert.match(String(stored?.flaw), flaw)
+      }),
+    )
+  }
+
+  it.live("none is taken while nothing was logged since, nor where the log's end is missing", () =>
+    Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints
+      const store = yield* EventStore
+      const sql = yield* SqlClient
+      const ids = Effect.map(checkpoints.stored, (stored) => stored.map(({ id }) => id))
+      yield* checkpoints.take
+      const [newest] = yield* ids
+      assert.strictEqual(newest, yield* store.lastId)
+      yield* sql`DELETE FROM checkpoints`
+      yield* checkpoints.take
+      assert.deepStrictEqual(yield* ids, [], "nothing new")
+      const filler = draft("system_shutdown_started", { reason: "filler" })
+      const { id } = yield* store.emit(filler)
+      yield* sql`DELETE FROM events WHERE id = ${id}`
+      yield* checkpoints.take
+      assert.deepStrictEqual(yield* ids, [], "nothing to tie it to")
+      yield* store.emit(filler)
+      yield* checkpoints.take
+      assert.deepStrictEqual(yield* ids, [id + 1])
+    }).pipe(run(newDatabase())),
+  )
+
+  it.effect("the next one is taken after exactly so many events", () =>
+    Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints
+      const store = yield* EventStore
+      const newest = Effect.map(checkpoints.stored, (stored) => stored[0]?.id)
+      const filler = draft("system_shutdown_started", { reason: "filler" })
+      const aSecond = Effect.andThen(TestClock.adjust("1 second"), settle)
+      yield* checkpoints.take
+      const before = yield* newest
+      yield* Effect.repeat(store.emit(filler), { times: 48 })
+      yield* aSecond
+      assert.strictEqual(yield* newest, before)
+      yield* store.emit(filler)
+      yield* aSecond
+      assert.strictEqual(yield* newest, before! + 50)
+    }).pipe(run(newDatabase(), { checkpointEvery: 50 })),
+  )
+
+  it.effect("a start that takes its time does not end the taking of them", () =>
+    Effect.gen(function* () {
+      const [kernel, start] = yield* build({ settings: { checkpointEvery: 50 } })
+      yield* pass(3000, 1000)
+      yield* start
+      const filler = draft("system_shutdown_started", { reason: "filler" })
+      yield* Effect.repeat(kernel.store.emit(filler), { times: 60 })
+      yield* pass(1000)
+      yield* settle
+      const database = new DatabaseSync(kernel.disk.database)
+      assert.isNotEmpty(database.prepare("SELECT * FROM checkpoints").all())
+      database.close()
+      yield* halt(kernel)
+    }),
+  )
+
+  it.live("one of another version of Solo is none", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(filename, "UPDATE checkpoints SET format = '0'")
+      const stored = Effect.flatMap(Checkpoints, (checkpoints) => checkpoints.stored)
+      const ids = (yield* stored.pipe(run(filename))).map(({ id }) => id)
+      assert.deepStrictEqual(ids, [])
+    }),
+  )
+
+  it.live("says what it was doing when storage failed", () =>
+    Effect.gen(function* () {
+      const checkpoints = yield* Checkpoints
+      const sql = yield* SqlClient
+      yield* (yield* EventStore).emit(draft("system_shutdown_started", { reason: "filler" }))
+      yield* sql`ALTER TABLE events RENAME TO lost`
+      assert.match((yield* Effect.flip(checkpoints.take)).message, /^read the end of the log: /)
+      yield* sql`ALTER TABLE lost RENAME TO events`
+      yield* sql`ALTER TABLE checkpoints RENAME TO lost`
+      assert.match((yield* Effect.flip(checkpoints.stored)).message, /^read checkpoints: /)
+      yield* sql`ALTER TABLE lost RENAME TO checkpoints`
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("one that cannot be taken is said to be so, and does not spoil the end (promise 9)", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      const problems = yield* Effect.gen(function* () {
+        const checkpoints = yield* Checkpoints
+        const sql = yield* SqlClient
+        yield* sql`CREATE TRIGGER fault BEFORE INSERT ON checkpoints
+          BEGIN SELECT RAISE(FAIL, 'x'); END`
+        yield* (yield* EventStore).emit(draft("system_shutdown_started", { reason: "filler" }))
+        assert.match((yield* Effect.flip(checkpoints.take)).message, /^write a checkpoint: /)
+        yield* sql`CREATE TRIGGER stuck BEFORE DELETE ON checkpoints
+          BEGIN SELECT RAISE(FAIL, 'x'); END`
+        assert.match((yield* Effect.flip(checkpoints.rebuild)).message, /^drop checkpoints: /)
+        return (yield* Lifecycle).problems
+      }).pipe(run(filename))
+      assert.deepStrictEqual(problems(), [])
+      assert.strictEqual((yield* restart(filename)).previousEnd, "clean")
+    }),
   )
 
   it.live("is read back as it was written", () =>

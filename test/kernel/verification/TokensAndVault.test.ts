@@ -173,6 +173,43 @@ describe("verification of tokens", () => {
   )
 })
 
+describe("verification of tokens that came back", () => {
+  it.live("finds a token whose parent was revoked before it (promise 2)", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      const { child, parent } = yield* Effect.gen(function* () {
+        const manager = yield* CapabilityManager
+        const parent = yield* grant()
+        const bearer: Bearer = { _tag: "Tenant", capability: parent }
+        const child = (yield* manager.attenuate(bearer, {})).capability
+        const grandchild = yield* manager.attenuate({ _tag: "Tenant", capability: child }, {})
+        yield* manager.revoke(root, tenant("acme"), parent.tokenHash)
+        yield* grant()
+        return { child: grandchild.capability, parent }
+      }).pipe(run(filename))
+      edit(
+        filename,
+        `INSERT INTO tokens SELECT '${child.tokenHash}', tenant_id, permissions, service_id, granted_at, granted_by, expires_at, rate_limit, metadata, '${parent.tokenHash}' FROM tokens`,
+      )
+      const details = (yield* found().pipe(run(filename))).map(({ detail }) => detail)
+      assert.include(details, "the token … has a row, but was revoked")
+    }),
+  )
+
+  it.live("does not repeat at length what somebody made up for a hash", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(
+        filename,
+        `INSERT INTO tokens SELECT '${"x".repeat(10_000)}', tenant_id, permissions, service_id, granted_at, granted_by, expires_at, rate_limit, metadata, NULL FROM tokens LIMIT 1`,
+      )
+      for (const { detail } of yield* found().pipe(run(filename)))
+        assert.isBelow(detail.length, 200)
+    }),
+  )
+})
+
 describe("verification of tokens, in memory", () => {
   const sql = (statement: string) => Effect.flatMap(SqlClient, (client) => client.unsafe(statement))
 

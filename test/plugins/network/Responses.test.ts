@@ -40,6 +40,14 @@ describe("responses", () => {
       assert.notProperty(headers, "content-length")
     }))
 
+  test("that are empty are so, compressed or not", () =>
+    Effect.gen(function* () {
+      const { port } = yield* serve((_, response) => {
+        response.writeHead(200, { "content-encoding": "gzip", "content-length": "0" }).end()
+      })
+      assert.strictEqual((yield* ask(`http://127.0.0.1:${port}/`)).text, "")
+    }))
+
   test("that unfold without end are unfolded only as far as somebody reads", () =>
     Effect.gen(function* () {
       const bomb = gzipSync(new Uint8Array(256 * mebibyte))

@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import type { Program } from "solo"
 
 import { firstPieceMs } from "../../../plugins/realm/Call.ts"
 import {
@@ -42,7 +43,7 @@ const errand = (
   length: number | null = null,
 ) => encode(Outbound.errandHead, id, text([null, method, "http://a/", headers, length]))
 
-const open = Effect.gen(function* () {
+const openWith = Effect.fnUntraced(function* (fetch: Program["fetch"]) {
   const sent: Array<Uint8Array> = []
   const broken: Array<string> = []
   const session: Session = yield* Session.make(
@@ -55,7 +56,7 @@ const open = Effect.gen(function* () {
     },
     {
       readSecret: () => Effect.never,
-      fetch: () => Effect.never,
+      fetch,
       store: { get: () => Effect.never, list: () => Effect.never, write: () => Effect.never },
     },
   )
@@ -63,6 +64,8 @@ const open = Effect.gen(function* () {
   yield* session.ready
   return { session, sent, broken }
 })
+
+const open = openWith(() => Effect.never)
 
 const get = { method: "GET", url: "http://a/", headers: [], body: null }
 
@@ -308,6 +311,47 @@ describe("Session", () => {
       session.receive(encodeNumber(Outbound.requestCredit, 1, 4_000_000_000))
       for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
       assert.strictEqual(pieces(), (2 * windowCost) / maxChunkBytes)
+    }).pipe(Effect.scoped),
+  )
+
+  for (const [what, sent] of [
+    ["shorter", 2],
+    ["longer", 4],
+  ] as const)
+    it.effect(`fails the body of an errand that is ${what} than was said`, () =>
+      Effect.gen(function* () {
+        const carried: Array<string> = []
+        const { session, sent: frames } = yield* openWith(({ body }) =>
+          Stream.runDrain(body!).pipe(
+            Effect.tapError(({ message }) => Effect.sync(() => carried.push(message))),
+            Effect.as({ status: 200, headers: [], body: null }),
+          ),
+        )
+        session.receive(errand(1, "POST", [], 3))
+        session.receive(encode(Outbound.errandChunk, 1, new Uint8Array(sent)))
+        session.receive(encode(Outbound.errandEnd, 1))
+        for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+        assert.deepStrictEqual(carried, ["the body of the request is not as long as was said"])
+        assert.strictEqual(decode(frames.at(-1)!)!.type, Inbound.errandFailed)
+      }).pipe(Effect.scoped),
+    )
+
+  it.effect("sends the answer to an errand only within its credit, and forgets it at the end", () =>
+    Effect.gen(function* () {
+      const body = Stream.take(Stream.forever(Stream.make(new Uint8Array(maxChunkBytes))), 3)
+      const { session, sent } = yield* openWith(() =>
+        Effect.succeed({ status: 200, headers: [], body }),
+      )
+      const typesOf = () => sent.map((bytes) => decode(bytes)!.type)
+      session.receive(errand(1))
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      const { errandChunk, errandEnd, errandHead } = Inbound
+      assert.deepStrictEqual(typesOf(), [errandHead, errandChunk, errandChunk])
+      session.receive(encodeNumber(Outbound.errandCredit, 1, 4_000_000_000))
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      assert.deepStrictEqual(typesOf().slice(3), [errandChunk, errandEnd])
+      // Its id is free again.
+      session.receive(errand(1))
     }).pipe(Effect.scoped),
   )
 
