@@ -22,6 +22,7 @@ import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { Readiness } from "../../../src/kernel/Readiness.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
+import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
 import { Scheduler } from "../../../src/kernel/schedule/Scheduler.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { Ingress } from "../../../src/kernel/services/Ingress.ts"
@@ -44,6 +45,7 @@ export interface Kernel {
   readonly ingress: Ingress["Service"]
   readonly store: EventStore["Service"]
   readonly replayer: Replayer["Service"]
+  readonly verifier: Verifier["Service"]
   readonly registry: Registry["Service"]
   readonly desired: DesiredState["Service"]
   readonly lifecycle: Lifecycle["Service"]
@@ -87,6 +89,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     ingress: Context.get(context, Ingress),
     store: Context.get(context, EventStore),
     replayer: Context.get(context, Replayer),
+    verifier: Context.get(context, Verifier),
     registry: Context.get(context, Registry),
     desired: Context.get(context, DesiredState),
     lifecycle: Context.get(context, Lifecycle),
