@@ -18,7 +18,12 @@ export default defineConfig({
       include: ["src/**/*.ts", "plugins/**/*.ts"],
       exclude: ["src/main.ts", "src/main/**"],
       reporter: ["text", "lcov"],
-      thresholds: { statements: 80, branches: 60 },
+      thresholds: {
+        statements: 80,
+        branches: 60,
+        "src/domain/**": { lines: 95, statements: 95, functions: 95, branches: 92 },
+        "src/kernel/**": { lines: 90, statements: 90, functions: 90, branches: 84 },
+      },
     },
   },
 })

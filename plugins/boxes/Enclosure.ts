@@ -101,7 +101,7 @@ const bubblewrapFlags = [
 const finish = "--remount-ro / --chdir /".split(" ")
 
 /** Node's own limits and what it must not have, wherever the box stands. */
-const nodeFlags = (heapMb: number): ReadonlyArray<string> => [
+export const nodeFlags = (heapMb: number): ReadonlyArray<string> => [
   "--permission",
   "--allow-ffi",
   "--no-experimental-sqlite",

@@ -101,7 +101,8 @@ const connect = ({ watch }: Surroundings, life: Life): void => {
 
 /** Fails a body that grows beyond its bound. */
 const limited = (response: ServiceResponse, responseMb: number): ServiceResponse => {
-  if (response.body === null) return response
+  // What comes whole is smaller than any bound: it fitted into the window of one request.
+  if (response.body === null || response.whole !== undefined) return response
   let left = responseMb * 1024 * 1024
   const body = response.body.pipe(
     Stream.mapEffect((piece) => {
@@ -151,6 +152,7 @@ export const startInBox = (
         Effect.map(session.request(request), (response) =>
           limited(response, surroundings.responseMb),
         ),
+      scheduled: (event) => session.scheduled(event),
       stop: Effect.andThen(session.stop, kill(life)),
       kill: kill(life),
       stats: Effect.sync(() => {

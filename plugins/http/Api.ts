@@ -12,6 +12,7 @@ import { LogsApi } from "./LogsApi.ts"
 import { OperationApi } from "./OperationApi.ts"
 import { describeRawRoutes } from "./RawRoutes.ts"
 import { RecoveryApi } from "./RecoveryApi.ts"
+import { SchedulesApi } from "./SchedulesApi.ts"
 import { SecretsApi } from "./SecretsApi.ts"
 import { ServicesApi } from "./ServicesApi.ts"
 import { StoreApi } from "./StoreApi.ts"
@@ -23,6 +24,7 @@ export class Api extends HttpApi.make("solo")
   .add(ServicesApi)
   .add(StoreApi)
   .add(LogsApi)
+  .add(SchedulesApi)
   .add(EventsApi)
   .add(TokensApi)
   .add(SecretsApi)

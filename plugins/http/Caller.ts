@@ -118,7 +118,7 @@ export const admit = (
   manager: Manager,
   token: Redacted.Redacted<string>,
   need: RequestNeed,
-  elsewhere: Problem = otherTenant,
+  elsewhere: () => Problem = () => otherTenant,
 ): Effect.Effect<Caller["Service"], Problem> =>
   Redacted.value(token) === ""
     ? Effect.fail(noToken)
@@ -127,7 +127,7 @@ export const admit = (
           Effect.as(authorize(manager, bearer, need), callerOf(manager, token, bearer, need)),
         ),
         (error) =>
-          error._tag === "Forbidden" && error.reason === "tenant" ? elsewhere : fromKernel(error),
+          error._tag === "Forbidden" && error.reason === "tenant" ? elsewhere() : fromKernel(error),
       )
 
 /** The tenant the caller acts for; a problem when a root token named none. */

@@ -79,6 +79,7 @@ const names: Record<Exclude<KernelError["_tag"], Special>, ProblemName> = {
   StartFailed: "start-failed",
   StartTimedOut: "start-timed-out",
   SwapInProgress: "swap-in-progress",
+  TooManySwaps: "too-many-swaps",
   SwapFailed: "swap-failed",
   SwapRolledBack: "swap-rolled-back",
   NoPreviousRevision: "no-previous-revision",

@@ -62,10 +62,11 @@ const makeOriginOf = () => {
 const bounded = (request: HttpServerRequest, maximum: number) => {
   const { headers, method } = request
   const length = headers["content-length"]
-  const tooLarge = problem(
-    "body-too-large",
-    `the body is larger than the ${maximum} bytes that may go into a service`,
-  )
+  const tooLarge = () =>
+    problem(
+      "body-too-large",
+      `the body is larger than the ${maximum} bytes that may go into a service`,
+    )
   const has =
     method !== "GET" &&
     method !== "HEAD" &&
@@ -77,7 +78,7 @@ const bounded = (request: HttpServerRequest, maximum: number) => {
     body: has
       ? Stream.mapArrayEffect(request.stream, (chunks) => {
           for (const chunk of chunks) received += chunk.length
-          return received > maximum ? Effect.fail(tooLarge) : Effect.succeed(chunks)
+          return received > maximum ? Effect.fail(tooLarge()) : Effect.succeed(chunks)
         })
       : null,
   }
@@ -91,9 +92,12 @@ const notAResponse = problem(
 /** Statuses that never have a body, whatever a service sends with them. */
 const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
 
+/** Node holds a head back until something is written, which a stream of events may do much later. */
+const nothing = Stream.make(new Uint8Array(0))
+
 const respond = (
   method: string,
-  { body, headers, status }: ServiceResponse,
+  { body, headers, status, whole }: ServiceResponse,
   requestId: string,
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, Problem> => {
   // To HEAD and in a 304 a length is that of the body which is not sent.
@@ -111,7 +115,9 @@ const respond = (
   const response =
     body === null || isHeadOnly || bodiless.has(status)
       ? HttpServerResponse.empty(options)
-      : HttpServerResponse.stream(body, options)
+      : whole === undefined
+        ? HttpServerResponse.stream(Stream.concat(nothing, body), options)
+        : HttpServerResponse.uint8Array(whole, options)
   const written = response.headers as Record<string, string | Array<string>>
   // Node writes one header per cookie when given a list, which Effect's header type cannot say.
   if (cookies !== undefined) written["set-cookie"] = cookies
@@ -144,12 +150,12 @@ export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">)
           token,
           { permission: ingressPermission, on: { serviceId }, tenantId },
           // Another tenant's service and one that is not there are the same to the caller.
-          fromKernel(new ServiceNotFound({ serviceId })),
+          () => fromKernel(new ServiceNotFound({ serviceId })),
         )
         yield* shedder.enter(caller)
         if (method === "TRACE") return yield* untraceable
         const { body, exceeded, tooLarge } = bounded(request, config.maxIngressBodyBytes)
-        if (exceeded()) return yield* tooLarge
+        if (exceeded()) return yield* tooLarge()
         const { id } = yield* CurrentRequest
         const rest = target[3]!
         const response = yield* ingress
@@ -162,7 +168,7 @@ export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">)
               body,
             },
           )
-          .pipe(Effect.mapError((error) => (exceeded() ? tooLarge : fromKernel(error))))
+          .pipe(Effect.mapError((error) => (exceeded() ? tooLarge() : fromKernel(error))))
         return yield* respond(method, response, id)
       })
 

@@ -189,6 +189,12 @@ export const problemKinds = {
     "The tenant or the kernel runs as many services as it may; kill one first.",
     10,
   ),
+  "too-many-swaps": kind(
+    429,
+    "Too many hot swaps",
+    "The tenant has as many hot swaps under way as it may; wait for one, or give them shorter rollback windows.",
+    1,
+  ),
   "headers-too-large": kind(
     431,
     "The headers are too large",

@@ -124,6 +124,7 @@ const swapProblems = [
   "start-failed",
   "start-timed-out",
   "too-many-services",
+  "too-many-swaps",
   ...writeProblems,
 ] as const
 

@@ -36,12 +36,11 @@ interface SpecRequest extends SwapRequest {
 const makeSwaps = (deployer: Deployer["Service"]) => ({
   swap: Effect.fn("http.services.swap")(function* ({ params, payload, query }: SpecRequest) {
     const caller = yield* callingTenant
-    const { require } = yield* Caller
     const { serviceId } = params
     if (payload.serviceId !== undefined && payload.serviceId !== serviceId) {
       return yield* otherService
     }
-    if (payload.secrets.length > 0) yield* require("secrets", { serviceId })
+    yield* mayGrant({ ...payload, serviceId })
     return yield* Effect.mapError(
       deployer.swap(caller, { ...payload, serviceId }, query),
       fromKernel,

@@ -11,7 +11,9 @@ import { Caller } from "./Caller.ts"
 const isServiceId = Schema.is(ServiceId)
 
 /** Fails where the caller may not grant what `spec` asks for. */
-export const mayGrant = Effect.fnUntraced(function* (spec: ServiceSpec) {
+export const mayGrant = Effect.fnUntraced(function* (
+  spec: Pick<ServiceSpec, "serviceId" | "secrets" | "services">,
+) {
   const { require } = yield* Caller
   const { secrets, serviceId, services } = spec
   yield* require("deploy", { serviceId })

@@ -19,6 +19,7 @@ import {
   Readiness,
   Replayer,
   Runtime,
+  Scheduler,
   ServiceLogs,
   Vault,
   Verifier,
@@ -38,6 +39,7 @@ import { ProblemDetails } from "./ProblemDetails.ts"
 import { RecoveryHandlers } from "./RecoveryHandlers.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { makeRequests } from "./Requests.ts"
+import { SchedulesHandlers } from "./SchedulesHandlers.ts"
 import { SecretsHandlers } from "./SecretsHandlers.ts"
 import { listen } from "./Server.ts"
 import { ServicesHandlers } from "./ServicesHandlers.ts"
@@ -53,6 +55,7 @@ const routes = (config: GatewayConfig) =>
         ServicesHandlers,
         StoreHandlers,
         LogsHandlers,
+        SchedulesHandlers,
         EventsHandlers,
         HealthHandlers,
         RecoveryHandlers,
@@ -106,6 +109,7 @@ export default definePlugin({
     Replayer,
     Readiness,
     ServiceLogs,
+    Scheduler,
     CapabilityManager,
     Vault,
     KeyValueStore,

@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import { type NotRunning, ServiceThrew, type ServiceRequest, type ServiceResponse } from "solo"
 
 import { Inbound, chunkCost, encode, encodeNumber, maxChunkBytes, windowCost } from "./Frame.ts"
-import { responseHead } from "./Head.ts"
+import { type Head, responseHead } from "./Head.ts"
 
 /** Credit is given back in steps, so that small pieces do not each cost a frame. */
 const creditStep = windowCost / 4
@@ -19,40 +19,34 @@ const creditStep = windowCost / 4
  * How long a head waits for its body to begin, in milliseconds. A body that fails within this time
  * makes the whole response fail; one that is merely slow, such as a stream of events, loses no more.
  */
-export const firstPieceMs = 25
+export const firstPieceMs = 100
 
 type Send = (frame: Uint8Array) => void
 
+type Failure = ServiceThrew | NotRunning
+
 /** A request that waits for its response, or for the rest of it. */
 export class Call {
-  readonly #head = Deferred.makeUnsafe<ServiceResponse, ServiceThrew | NotRunning>()
+  readonly #head = Deferred.makeUnsafe<Head, Failure>()
   /** Done once the body has begun, ended or failed, or there is none. */
-  readonly #settled = Deferred.makeUnsafe<void, ServiceThrew | NotRunning>()
+  readonly #settled = Deferred.makeUnsafe<void, Failure>()
   readonly #id: number
   readonly #send: Send
-  readonly #pieces: Queue.Queue<Uint8Array, ServiceThrew | Cause.Done>
+  /** What came of the body before anybody asked for it. Bounded by the window. */
+  #held: Array<Uint8Array> = []
+  /** Where it goes from then on. Every piece costs at least its fixed share of the window. */
+  #pieces: Queue.Queue<Uint8Array, ServiceThrew | Cause.Done> | undefined
+  #isComplete = false
+  #failure: ServiceThrew | undefined
   #window = windowCost
   #taken = 0
   #began = false
   #upload = windowCost
   #uploadable: (() => void) | undefined
 
-  private constructor(
-    id: number,
-    send: Send,
-    pieces: Queue.Queue<Uint8Array, ServiceThrew | Cause.Done>,
-  ) {
+  constructor(id: number, send: Send) {
     this.#id = id
     this.#send = send
-    this.#pieces = pieces
-  }
-
-  static make(id: number, send: Send): Effect.Effect<Call> {
-    // Bounded by the window: every piece costs at least its fixed share.
-    return Effect.map(
-      Queue.unbounded<Uint8Array, ServiceThrew | Cause.Done>(),
-      (pieces) => new Call(id, send, pieces),
-    )
   }
 
   /** Takes the head of the response; false where it is none or a second one. */
@@ -60,33 +54,57 @@ export class Call {
     const head = responseHead(body)
     if (head === undefined || this.#began) return false
     this.#began = true
-    const { status, headers, hasBody } = head
-    Deferred.doneUnsafe(
-      this.#head,
-      Effect.succeed({ status, headers, body: hasBody ? this.#body : null }),
-    )
-    if (!hasBody) this.#settle()
+    this.#soon(() => {
+      Deferred.doneUnsafe(this.#head, Effect.succeed(head))
+      if (!head.hasBody) this.#settle()
+    })
     return true
   }
 
-  #settle(outcome: Effect.Effect<void, ServiceThrew | NotRunning> = Effect.void): void {
+  /** Head, body and end of a short response come together: whoever waits gets them as one. */
+  #soon(action: () => void): void {
+    queueMicrotask(action)
+  }
+
+  #settle(outcome: Effect.Effect<void, Failure> = Effect.void): void {
     Deferred.doneUnsafe(this.#settled, outcome)
   }
 
   /** Succeeds when the response has begun. What fails before its first byte fails whole. */
-  get response(): Effect.Effect<ServiceResponse, ServiceThrew | NotRunning> {
-    return Effect.tap(Deferred.await(this.#head), () =>
-      Deferred.isDoneUnsafe(this.#settled)
-        ? Deferred.await(this.#settled)
-        : Effect.timeoutOption(Deferred.await(this.#settled), firstPieceMs),
+  get response(): Effect.Effect<ServiceResponse, Failure> {
+    const settled = Deferred.await(this.#settled)
+    return Effect.flatMap(Deferred.await(this.#head), (head) =>
+      Effect.map(
+        Deferred.isDoneUnsafe(this.#settled)
+          ? settled
+          : Effect.timeoutOption(settled, firstPieceMs),
+        () => this.#responseOf(head),
+      ),
     )
   }
 
+  #responseOf({ hasBody, headers, status }: Head): ServiceResponse {
+    if (!hasBody) return { status, headers, body: null }
+    if (!this.#isComplete) return { status, headers, body: this.#body }
+    const whole = Buffer.concat(this.#held)
+    return { status, headers, body: Stream.succeed(whole), whole }
+  }
+
   get #body(): Stream.Stream<Uint8Array, ServiceThrew> {
-    return Stream.fromQueue(this.#pieces).pipe(
+    return Stream.suspend(() => Stream.fromQueue(this.#open())).pipe(
       Stream.rechunk(1),
       Stream.tap((piece) => Effect.sync(() => this.#consumed(piece.length))),
     )
+  }
+
+  #open(): Queue.Queue<Uint8Array, ServiceThrew | Cause.Done> {
+    if (this.#pieces !== undefined) return this.#pieces
+    const pieces = Effect.runSync(Queue.unbounded<Uint8Array, ServiceThrew | Cause.Done>())
+    for (const piece of this.#held) Queue.offerUnsafe(pieces, piece)
+    this.#held = []
+    if (this.#isComplete) Queue.endUnsafe(pieces)
+    if (this.#failure !== undefined) Queue.failCauseUnsafe(pieces, Cause.fail(this.#failure))
+    return (this.#pieces = pieces)
   }
 
   #consumed(bytes: number): void {
@@ -101,27 +119,31 @@ export class Call {
   piece(body: Uint8Array): boolean {
     if (!this.#began || this.#window <= 0 || body.length > maxChunkBytes) return false
     this.#window -= chunkCost(body.length)
-    if (body.length > 0) {
-      Queue.offerUnsafe(this.#pieces, body)
-      this.#settle()
-    }
+    if (body.length === 0) return true
+    if (this.#pieces === undefined) this.#held.push(body)
+    else Queue.offerUnsafe(this.#pieces, body)
+    this.#soon(() => this.#settle())
     return true
   }
 
   /** The response is complete; false where it has not begun. */
   end(): boolean {
     if (!this.#began) return false
-    Queue.endUnsafe(this.#pieces)
-    this.#settle()
+    this.#isComplete = true
+    if (this.#pieces !== undefined) Queue.endUnsafe(this.#pieces)
+    this.#soon(() => this.#settle())
     return true
   }
 
   /** The response will not come, or not whole. */
   fail(error: ServiceThrew | NotRunning): void {
-    Deferred.doneUnsafe(this.#head, Effect.fail(error))
-    this.#settle(Effect.fail(error))
     const { message } = error
-    Queue.failCauseUnsafe(this.#pieces, Cause.fail(new ServiceThrew({ message })))
+    this.#failure ??= new ServiceThrew({ message })
+    if (this.#pieces !== undefined) Queue.failCauseUnsafe(this.#pieces, Cause.fail(this.#failure))
+    this.#soon(() => {
+      Deferred.doneUnsafe(this.#head, Effect.fail(error))
+      this.#settle(Effect.fail(error))
+    })
   }
 
   /** The service has taken so much of the request's body. */

@@ -34,6 +34,8 @@ export const Inbound = {
   errandEnd: 14,
   /** id of the errand; text: why there is no response, or not all of it. */
   errandFailed: 15,
+  /** id; text: JSON `[cron, scheduledTime]`. `abort` ends the wait for it too. */
+  scheduled: 16,
 } as const
 
 /** Frame types out of the realm. Types up to 63 that are not here are free. */
@@ -59,6 +61,10 @@ export const Outbound = {
   storeRead: 42,
   /** The same, with a batch. */
   storeWrite: 43,
+  /** id of `scheduled`, which has ended. */
+  scheduledEnd: 53,
+  /** id of `scheduled`; text: what the service threw. */
+  scheduledBroken: 54,
   /** id: level as in `log`; text: a JSON object, a line break, the message. */
   logFields: 55,
   /** id of a new errand; text: JSON `[service or null, method, url, headers, length]`. */
@@ -84,6 +90,8 @@ export const windowCost = 128 * 1024
 const minChunkCost = 512
 /** Requests one instance answers at once. */
 export const maxPendingRequests = 256
+/** Due times one instance works on at once. */
+export const maxPendingScheduled = 64
 /** Headers of one message, and their names and values together in UTF-16 code units. */
 export const maxHeaders = 256
 export const maxHeaderLength = 64 * 1024
@@ -115,6 +123,8 @@ export const maxQueuedStore = 4096
 export const maxPendingErrands = 64
 /** The URL of an errand, in UTF-16 code units. */
 export const maxErrandUrl = 16 * 1024
+/** Redirects that one fetch follows. */
+export const maxRedirects = 20
 /** The id of a service that an errand is for, in UTF-16 code units. */
 export const maxServiceId = 128
 /** Timers one service may have set. */

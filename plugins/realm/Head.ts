@@ -21,7 +21,8 @@ export const requestHead = (request: ServiceRequest): Uint8Array | undefined => 
   return text.length > maxBodyBytes || headers.length > maxHeaders ? undefined : text
 }
 
-type Head = Pick<ServiceResponse, "status" | "headers"> & { readonly hasBody: boolean }
+/** The head of a response, and whether a body follows. */
+export type Head = Pick<ServiceResponse, "status" | "headers"> & { readonly hasBody: boolean }
 
 const parse = (body: Uint8Array): unknown => {
   try {

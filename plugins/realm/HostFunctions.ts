@@ -26,6 +26,7 @@ const textLimits = new Map<number, number>([
   [Outbound.logFields, maxFieldsLength + 1 + maxLogLength],
   [Outbound.failed, maxMessageLength],
   [Outbound.responseBroken, maxMessageLength],
+  [Outbound.scheduledBroken, maxMessageLength],
   [Outbound.secretWanted, maxSecretName],
 ])
 

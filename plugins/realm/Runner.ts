@@ -115,9 +115,9 @@ export const prepare = (
     if (type === Inbound.errandEnd || type === Inbound.errandFailed) host.closeErrand(id)
     let text = ""
     let value = numberOf(frame)
-    if (type === Inbound.requestHead) {
+    if (type === Inbound.requestHead || type === Inbound.scheduled) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString()
-      host.open(id)
+      if (type === Inbound.requestHead) host.open(id)
     } else if (type === Inbound.secretAnswer) {
       text = Buffer.from(body.buffer, body.byteOffset, body.length).toString("utf8", 1)
       value = body[0] ?? 0

@@ -14,6 +14,7 @@ import {
   Overloaded,
   type Program,
   type RequestError,
+  type ScheduledEvent,
   type ServiceLogLevel,
   type ServiceRequest,
   type ServiceResponse,
@@ -32,6 +33,7 @@ import {
   encode,
   maxMessageLength,
   maxPendingRequests,
+  maxPendingScheduled,
   numberOf,
 } from "./Frame.ts"
 import { requestHead } from "./Head.ts"
@@ -43,12 +45,20 @@ const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"
 
 /** What a service learns about itself, as the runner takes it. */
 export const identityOf = (program: Program): string =>
-  JSON.stringify({ ...program.name, revision: program.revision, env: program.env })
+  JSON.stringify({
+    ...program.name,
+    revision: program.revision,
+    env: program.env,
+    crons: program.crons,
+  })
 
 const textOf = ({ body }: Frame): string =>
   new TextDecoder().decode(body).slice(0, maxMessageLength)
 
 const headTooLarge: ServiceResponse = { status: 431, headers: [], body: null }
+
+const textOfEvent = ({ cron, scheduledTime }: ScheduledEvent): Uint8Array =>
+  new TextEncoder().encode(JSON.stringify([cron, scheduledTime]))
 
 /** What a driver does for a session. */
 export interface Carrier {
@@ -66,6 +76,7 @@ export class Session {
   readonly #store: StoreDesk
   readonly #errands: FetchDesk
   readonly #calls = new Map<number, Call>()
+  readonly #scheduled = new Map<number, Deferred.Deferred<void, RequestError>>()
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
   readonly #stopped = Deferred.makeUnsafe<void>()
   readonly #idle = Deferred.makeUnsafe<void>()
@@ -100,9 +111,9 @@ export class Session {
     })
   }
 
-  /** Requests under way. */
+  /** Requests and due times under way. */
   get inFlight(): number {
-    return this.#calls.size
+    return this.#calls.size + this.#scheduled.size
   }
 
   /** Succeeds when the service's `start` has. */
@@ -145,6 +156,12 @@ export class Session {
       case Outbound.stopped:
         if (this.#phase === "stopping") Deferred.doneUnsafe(this.#stopped, Effect.void)
         return true
+      case Outbound.scheduledEnd:
+        this.#settle(frame.id, Effect.void)
+        return true
+      case Outbound.scheduledBroken:
+        this.#settle(frame.id, Effect.fail(new ServiceThrew({ message: textOf(frame) })))
+        return true
       case Outbound.secretWanted:
         return this.#secrets.accept(frame)
       case Outbound.storeRead:
@@ -185,9 +202,20 @@ export class Session {
   }
 
   #forget(id: number): void {
-    if (!this.#calls.delete(id)) return
-    if (this.#phase === "stopping" && this.#calls.size === 0)
+    if (this.#calls.delete(id)) this.#checkIdle()
+  }
+
+  #checkIdle(): void {
+    if (this.#phase === "stopping" && this.inFlight === 0)
       Deferred.doneUnsafe(this.#idle, Effect.void)
+  }
+
+  #settle(id: number, outcome: Effect.Effect<void, RequestError>): void {
+    const call = this.#scheduled.get(id)
+    if (call === undefined) return
+    this.#scheduled.delete(id)
+    Deferred.doneUnsafe(call, outcome)
+    this.#checkIdle()
   }
 
   /** The instance is gone: whoever waits for it is told so. */
@@ -197,6 +225,9 @@ export class Session {
     Deferred.doneUnsafe(this.#ready, Effect.fail(new StartFailed({ message: reason })))
     for (const call of this.#calls.values()) call.fail(new NotRunning({ message: reason }))
     this.#calls.clear()
+    for (const call of this.#scheduled.values())
+      Deferred.doneUnsafe(call, Effect.fail(new NotRunning({ message: reason })))
+    this.#scheduled.clear()
     Deferred.doneUnsafe(this.#idle, Effect.void)
     Deferred.doneUnsafe(this.#stopped, Effect.void)
     this.logs.end()
@@ -218,12 +249,12 @@ export class Session {
       if (head === undefined) return headTooLarge
       const id = (this.#lastId = (this.#lastId + 1) >>> 0)
       const call = yield* Effect.acquireRelease(
-        Effect.tap(Call.make(id, this.#carrier.send), (call) =>
-          Effect.sync(() => {
-            this.#calls.set(id, call)
-            this.#carrier.send(encode(Inbound.requestHead, id, head))
-          }),
-        ),
+        Effect.sync(() => {
+          const made = new Call(id, this.#carrier.send)
+          this.#calls.set(id, made)
+          this.#carrier.send(encode(Inbound.requestHead, id, head))
+          return made
+        }),
         () => Effect.sync(() => this.#abort(id)),
       )
       if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))
@@ -231,11 +262,35 @@ export class Session {
     })
   }
 
+  /** Hands a due time to the service. @see Instance.scheduled */
+  scheduled(event: ScheduledEvent): Effect.Effect<void, RequestError> {
+    return Effect.suspend((): Effect.Effect<void, RequestError> => {
+      if (this.#phase !== "running")
+        return Effect.fail(new NotRunning({ message: `the instance is ${this.#phase}` }))
+      if (this.#scheduled.size >= maxPendingScheduled)
+        return Effect.fail(
+          new Overloaded({
+            message: `the service works on ${maxPendingScheduled} due times at once and takes no more`,
+          }),
+        )
+      const id = (this.#lastId = (this.#lastId + 1) >>> 0)
+      const call = Deferred.makeUnsafe<void, RequestError>()
+      this.#scheduled.set(id, call)
+      this.#carrier.send(encode(Inbound.scheduled, id, textOfEvent(event)))
+      return Effect.onInterrupt(Deferred.await(call), () =>
+        Effect.sync(() => {
+          this.#carrier.send(encode(Inbound.abort, id))
+          this.#settle(id, Effect.interrupt)
+        }),
+      )
+    })
+  }
+
   /** Lets requests end, runs the service's `stop`, and returns when it has said so or is gone. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     if (this.#phase === "running") {
       this.#phase = "stopping"
-      if (this.#calls.size === 0) Deferred.doneUnsafe(this.#idle, Effect.void)
+      if (this.inFlight === 0) Deferred.doneUnsafe(this.#idle, Effect.void)
     }
     return Deferred.await(this.#idle).pipe(
       Effect.tap(() => Effect.sync(() => this.#sendStop())),

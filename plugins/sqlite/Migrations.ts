@@ -125,6 +125,25 @@ const createStores = Effect.gen(function* () {
   yield* sql`CREATE TABLE store_removals (store_id INTEGER PRIMARY KEY NOT NULL) STRICT`
 })
 
+const createSchedules = Effect.gen(function* () {
+  const sql = yield* SqlClient
+  // One row per service and cron expression: up to where its due times had their turn.
+  yield* sql`
+    CREATE TABLE schedules (
+      tenant_id TEXT NOT NULL,
+      service_id TEXT NOT NULL,
+      cron TEXT NOT NULL,
+      reached INTEGER NOT NULL,
+      run_at INTEGER,
+      outcome TEXT,
+      missed INTEGER NOT NULL,
+      missed_from INTEGER,
+      missed_until INTEGER,
+      missed_why TEXT NOT NULL,
+      PRIMARY KEY (tenant_id, service_id, cron)
+    ) STRICT, WITHOUT ROWID`
+})
+
 /** All migrations. */
 export const migrations = fromRecord({
   "0001_create_log": createLog,
@@ -132,4 +151,5 @@ export const migrations = fromRecord({
   "0003_create_vault": createVault,
   "0004_create_checkpoints": createCheckpoints,
   "0005_create_stores": createStores,
+  "0006_create_schedules": createSchedules,
 })

@@ -119,6 +119,7 @@ export const startInThread = (
     yield* Effect.onError(session.ready, () => kill(life))
     return {
       request: (request) => session.request(request),
+      scheduled: (event) => session.scheduled(event),
       stop: Effect.andThen(session.stop, kill(life)),
       kill: kill(life),
       stats: Effect.map(figures(worker), ([memoryBytes, cpuMs]) => ({

@@ -92,22 +92,30 @@ export type RestartDecision =
   /** Start it again after a delay. */
   | { readonly _tag: "Restart"; readonly delayMs: number }
 
-/** Delay before the first restart, doubled for each further one within the window. */
+/** Delay before the first restart, doubled for each further one within the window or in a row. */
 export const firstDelayMs = 100
 /** Longest delay before a restart. */
 export const maxDelayMs = 10_000
+/** A service that ran so long before it ended has not ended quickly. */
+export const steadyMs = 10_000
 
 /**
- * Decides a restart. `recent` are the times of the restarts within the last `maxSeconds`: at
- * `maxRestarts` of them the service gives up (restart intensity, as in OTP's supervisor).
+ * Decides a restart. `recent` is the number of restarts within the last `maxSeconds`: at
+ * `maxRestarts` of them the service gives up (restart intensity, as in OTP's supervisor). `quick` is
+ * the number of restarts in a row after which it ended within `steadyMs`: however short the window
+ * is, what ends again and again is started ever more rarely.
  */
 export const decideRestart = (
   spec: LoggedSpec,
   ended: "crashed" | "stopped",
   recent: number,
+  quick = 0,
 ): RestartDecision => {
   if (spec.restart === "temporary") return { _tag: "Leave" }
   if (spec.restart === "transient" && ended === "stopped") return { _tag: "Leave" }
   if (recent >= spec.limits.maxRestarts) return { _tag: "GiveUp" }
-  return { _tag: "Restart", delayMs: Math.min(maxDelayMs, firstDelayMs * 2 ** recent) }
+  return {
+    _tag: "Restart",
+    delayMs: Math.min(maxDelayMs, firstDelayMs * 2 ** Math.max(recent, quick)),
+  }
 }

@@ -52,6 +52,27 @@ export const payloads = {
   service_recovered: Schema.Struct({ revision: Count }),
   /** Recovery could not bring a service back; caused by its `recovery_started`. */
   service_recovery_failed: Schema.Struct({ revision: Count, reason }),
+  /**
+   * Due times of a cron expression passed without `scheduled` being called, or being known to have
+   * ended: `count` of them, from `dueAt` to `lastDueAt`, ISO 8601. Each is reported once.
+   */
+  schedule_missed: Schema.Struct({
+    cron: Schema.String,
+    dueAt: Schema.String,
+    lastDueAt: Schema.String,
+    count: Count,
+    reason,
+  }),
+  /**
+   * `scheduled` was called for the due time `dueAt` and threw, or took too long. At most a few a
+   * minute of one service are recorded; `unrecorded` counts those left out before this one.
+   */
+  schedule_failed: Schema.Struct({
+    cron: Schema.String,
+    dueAt: Schema.String,
+    reason,
+    unrecorded: Count,
+  }),
   /** A token exists from now on, if its parent does; `expiresAt` is ISO 8601 or `null`. */
   capability_granted: Schema.Struct({
     tokenHash: TokenHash,

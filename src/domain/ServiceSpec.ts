@@ -6,7 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 import { bounded } from "./Bounds.ts"
+import { destinationOf } from "./Destination.ts"
 import { ServiceId } from "./Identifier.ts"
+import { Crons, LoggedCrons } from "./Timetable.ts"
 
 /** Largest accepted source text, in UTF-8 bytes. */
 export const maxSourceBytes = 1024 * 1024
@@ -75,7 +77,7 @@ const terms = {
   secrets: names(128),
   /** Services of the same tenant that the service may call; `*` for all of them. */
   services: names(128),
-  /** Destinations, `host:port`, that the service may reach. */
+  /** Destinations, `host:port`, that the service may reach. Old logs hold other texts too. */
   network: names(128),
   /** Path that a new revision must answer with 2xx before a hot swap hands it requests. */
   healthPath: Schema.NullOr(HealthPath).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null))),
@@ -92,6 +94,15 @@ export const ServiceSpec = Schema.Struct({
       return wrong === -1 || { path: [wrong], issue: "Expected the id of a service, or *" }
     }),
   ),
+  network: terms.network.check(
+    Schema.makeFilter((entries) => {
+      const wrong = entries.findIndex((entry) => destinationOf(entry) === undefined)
+      const issue = "Expected host:port, such as example.com:443"
+      return wrong === -1 || { path: [wrong], issue }
+    }),
+  ),
+  /** When `scheduled` is called: cron expressions in UTC, five fields or six with seconds first. */
+  crons: Crons.pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
 })
 /** @see {@link ServiceSpec} */
 export type ServiceSpec = typeof ServiceSpec.Type
@@ -101,6 +112,7 @@ export const LoggedSpec = Schema.Struct({
   serviceId: ServiceId,
   artifact: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
   ...terms,
+  crons: LoggedCrons.pipe(Schema.withDecodingDefaultKey(Effect.succeed([]))),
 })
 /** @see {@link LoggedSpec} */
 export type LoggedSpec = typeof LoggedSpec.Type

@@ -32,12 +32,15 @@ import { Replayer } from "./recovery/Replayer.ts"
 import { layerReplayer } from "./recovery/ReplayerLive.ts"
 import { Verifier, VerifierChecks } from "./recovery/Verifier.ts"
 import { layerVerifier } from "./recovery/VerifierLive.ts"
+import { Scheduler } from "./schedule/Scheduler.ts"
+import { layerScheduler } from "./schedule/SchedulerLive.ts"
 import { Compiler } from "./services/Compiler.ts"
 import { Deployer } from "./services/Deployer.ts"
 import { layerDeployer } from "./services/DeployerLive.ts"
 import { Ingress } from "./services/Ingress.ts"
 import { layerIngress } from "./services/IngressLive.ts"
 import { LogStore } from "./services/LogStore.ts"
+import { Network } from "./services/Network.ts"
 import { layerOutbound } from "./services/OutboundLive.ts"
 import { Registry } from "./services/Registry.ts"
 import { Runtime } from "./services/Runtime.ts"
@@ -68,6 +71,7 @@ export const kernelNeeds = [
   Digest,
   Compiler,
   Runtime,
+  Network,
   LogStore,
   RootToken,
   MasterKeys,
@@ -82,6 +86,7 @@ export const kernelProvides = [
   Deployer,
   Ingress,
   ServiceLogs,
+  Scheduler,
   Replayer,
   Readiness,
   Lifecycle,
@@ -119,6 +124,7 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
     Layer.provideMerge(layerReplayer),
     Layer.provideMerge(Swaps.layer),
     Layer.provideMerge(layerSupervisor),
+    Layer.provideMerge(layerScheduler),
     Layer.provideMerge(layerOutbound),
     Layer.provideMerge(layerIngress),
     Layer.provideMerge(

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import boxes from "../../plugins/boxes/index.ts"
 import http from "../../plugins/http/index.ts"
 import logfiles from "../../plugins/logfiles/index.ts"
+import network from "../../plugins/network/index.ts"
 import sqlite from "../../plugins/sqlite/index.ts"
 import threads from "../../plugins/threads/index.ts"
 import typescript from "../../plugins/typescript/index.ts"
@@ -21,7 +22,7 @@ export interface FirstParty {
   readonly config: (config: Config) => Readonly<Record<string, unknown>>
 }
 
-/** Always there: storage, logs, compiler, the kernel itself, gateway. In no particular order. */
+/** Always there, in no particular order: the kernel itself, its drivers, and the gateway. */
 export const firstParty: ReadonlyArray<FirstParty> = [
   {
     plugin: sqlite,
@@ -29,6 +30,7 @@ export const firstParty: ReadonlyArray<FirstParty> = [
   },
   { plugin: logfiles, config: ({ dataDir }) => ({ directory: join(dataDir, "logs") }) },
   { plugin: typescript, config: () => ({}) },
+  { plugin: network, config: ({ networkAllow }) => ({ allow: networkAllow }) },
   {
     plugin: kernelPlugin,
     config: (config) => ({

@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer"
 
 import * as Schema from "effect/Schema"
 
+import { Allowance } from "../../plugins/network/Addresses.ts"
 import { tokenPattern } from "./RootTokenFile.ts"
 
 /** One setting. */
@@ -95,6 +96,8 @@ export type PluginReference = typeof PluginReference.Type
 
 const noPlugins: ReadonlyArray<PluginReference> = []
 
+const noDestinations: ReadonlyArray<string> = []
+
 const hour = 3_600_000
 
 /** All settings, by their key in the file. */
@@ -129,6 +132,14 @@ export const settings = {
   tokenCleanupIntervalMs: integer("SOLO_TOKEN_CLEANUP_INTERVAL_MS", 1, 24 * hour, hour),
   maxServices: integer("SOLO_MAX_SERVICES", 1, 100_000, 2000),
   maxServicesPerTenant: integer("SOLO_MAX_SERVICES_PER_TENANT", 1, 100_000, 500),
+  networkAllow: {
+    env: "SOLO_NETWORK_ALLOW",
+    schema: Schema.Array(Allowance).check(Schema.isMaxLength(256)),
+    expected: "destinations as host:port, or addresses with a prefix such as 10.0.0.0/8",
+    fallback: noDestinations,
+    read: asList,
+    isSecret: false,
+  } satisfies Setting<ReadonlyArray<string>>,
   storeMaxKeys: integer("SOLO_STORE_MAX_KEYS", 1, 1_000_000_000, 100_000),
   storeMaxBytes: integer("SOLO_STORE_MAX_BYTES", 1024, 2 ** 40, 64 * 1024 * 1024),
   storeMaxTenantBytes: integer("SOLO_STORE_MAX_TENANT_BYTES", 1024, 2 ** 40, 1024 * 1024 * 1024),

@@ -18,7 +18,7 @@ interface Headers {
   values(): IterableIterator<string>
   [Symbol.iterator](): IterableIterator<[name: string, value: string]>
 }
-declare var Headers: { prototype: Headers; new (init?: HeadersInit | null): Headers }
+declare var Headers: { prototype: Headers; new (init?: HeadersInit): Headers }
 
 type BodyInit =
   | string
@@ -41,6 +41,8 @@ interface RequestInit {
   readonly headers?: HeadersInit
   readonly body?: BodyInit | null
   readonly signal?: AbortSignal | null
+  /** What becomes of a redirect; `follow` unless said. */
+  readonly redirect?: "follow" | "manual" | "error"
 }
 
 interface Request extends Body {
@@ -48,6 +50,7 @@ interface Request extends Body {
   readonly url: string
   readonly headers: Headers
   readonly signal: AbortSignal
+  readonly redirect: "follow" | "manual" | "error"
   clone(): Request
 }
 declare var Request: {
@@ -153,25 +156,38 @@ declare var TextEncoder: { prototype: TextEncoder; new (): TextEncoder }
 interface EventInit {
   readonly bubbles?: boolean
   readonly cancelable?: boolean
+  readonly composed?: boolean
 }
 interface Event {
   readonly type: string
   readonly bubbles: boolean
   readonly cancelable: boolean
+  readonly composed: boolean
+  readonly eventPhase: number
   readonly timeStamp: number
   readonly isTrusted: boolean
   readonly defaultPrevented: boolean
   readonly target: EventTarget | null
   readonly currentTarget: EventTarget | null
+  composedPath(): Array<EventTarget>
   preventDefault(): void
   stopPropagation(): void
   stopImmediatePropagation(): void
 }
 declare var Event: { prototype: Event; new (type: string, init?: EventInit): Event }
+interface CustomEvent<T = any> extends Event {
+  readonly detail: T
+}
+declare var CustomEvent: {
+  prototype: CustomEvent
+  new <T>(type: string, init?: EventInit & { readonly detail?: T }): CustomEvent<T>
+}
 
 type EventListener = ((event: Event) => unknown) | { handleEvent(event: Event): unknown }
 interface AddEventListenerOptions {
+  readonly capture?: boolean
   readonly once?: boolean
+  readonly passive?: boolean
   readonly signal?: AbortSignal
 }
 interface EventTarget {
@@ -180,7 +196,11 @@ interface EventTarget {
     listener: EventListener | null,
     options?: boolean | AddEventListenerOptions,
   ): void
-  removeEventListener(type: string, listener: EventListener | null): void
+  removeEventListener(
+    type: string,
+    listener: EventListener | null,
+    options?: boolean | { readonly capture?: boolean },
+  ): void
   dispatchEvent(event: Event): boolean
 }
 declare var EventTarget: { prototype: EventTarget; new (): EventTarget }
@@ -261,6 +281,8 @@ declare function atob(text: string): string
 declare function btoa(text: string): string
 declare function clearInterval(id: number | undefined): void
 declare function clearTimeout(id: number | undefined): void
+/** Sends a request to a destination that the spec names under `network`. */
+declare function fetch(input: Request | string | URL, init?: RequestInit): Promise<Response>
 declare function queueMicrotask(run: () => void): void
 /** Takes an error for one that nobody caught: the service crashes. */
 declare function reportError(error: unknown): void

@@ -9,13 +9,14 @@ import { closeSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import { type Instance, Runtime } from "solo"
 
-import { Enclosure, findTools, type Level } from "../../plugins/boxes/Enclosure.ts"
+import { Enclosure, findTools, type Level, nodeFlags } from "../../plugins/boxes/Enclosure.ts"
 import { childrenOf, innermost, statusBytes } from "../../plugins/boxes/Figures.ts"
 import { layer } from "../../plugins/boxes/index.ts"
 import { ask, fetching, programOf } from "../contract/RuntimeClient.ts"
 import { type Measurement, median, timed } from "./Measurement.ts"
 
-const services = 100
+/** How many services to start at once. A thousand take 20 GB of memory. */
+const services = Number(process.env["BENCH_SERVICES"] ?? 100)
 const repeats = 15
 const roundTrips = 2000
 /** Boxes started at the same time, bare ones and services alike. */
@@ -24,9 +25,11 @@ const concurrency = 4
 const echo = "process.stdin.on('data', (d) => process.stdout.write(d)); process.stdout.write('.')"
 const hello = fetching("return new Response('hello')")
 
-const startBare = async (enclosure: Enclosure): Promise<ChildProcess> => {
-  const flags = ["--permission", "--no-warnings", "-e", echo]
-  const { args, extra, file, uid } = enclosure.command(flags, 0)
+const startBare = async (
+  enclosure: Enclosure,
+  flags: ReadonlyArray<string> = ["--permission", "--no-warnings"],
+): Promise<ChildProcess> => {
+  const { args, extra, file, uid } = enclosure.command([...flags, "-e", echo], 0)
   const child = spawn(file, args, {
     cwd: "/",
     env: {},
@@ -50,6 +53,8 @@ const privateMemory = (): number => median(childrenOf(process.pid).map(memoryOf)
 
 interface Bare {
   readonly start: number
+  /** The same with the flags that a service's Node has. */
+  readonly startFlagged: number
   readonly startAll: number
   readonly memory: number
   readonly roundTrip: number
@@ -67,14 +72,20 @@ const bareRoundTrip = async ({ stdin, stdout }: ChildProcess) => {
   return median(sample)
 }
 
-const measureBare = async (level: Level): Promise<Bare> => {
-  const enclosure = new Enclosure(level, findTools(), true)
+const startOneBare = async (enclosure: Enclosure, flags?: ReadonlyArray<string>) => {
   const sample: Array<number> = []
   for (let n = 0; n < repeats; n++) {
     let child: ChildProcess | undefined
-    sample.push(await timed(async () => (child = await startBare(enclosure))))
+    sample.push(await timed(async () => (child = await startBare(enclosure, flags))))
     await end(child!)
   }
+  return median(sample)
+}
+
+const measureBare = async (level: Level): Promise<Bare> => {
+  const enclosure = new Enclosure(level, findTools(), true)
+  const start = await startOneBare(enclosure)
+  const startFlagged = await startOneBare(enclosure, nodeFlags(64))
   const children: Array<ChildProcess> = []
   const startAll = await timed(() =>
     Promise.all(
@@ -90,7 +101,7 @@ const measureBare = async (level: Level): Promise<Bare> => {
   const roundTrip = await bareRoundTrip(children[0]!)
   await Promise.all(children.map(end))
   enclosure.close()
-  return { start: median(sample), startAll, memory, roundTrip }
+  return { start, startFlagged, startAll, memory, roundTrip }
 }
 
 const program = () => {
@@ -161,6 +172,10 @@ export const benchBoxes = async (): Promise<ReadonlyArray<Measurement>> => {
   return [
     row(`start and first answer of ${services} services`, "ms", all.took, bare.startAll),
     row("deploy to first answer, cold", "ms", cold, bare.start),
+    {
+      ...row("deploy to first answer, cold", "ms", cold, bare.startFlagged),
+      baselineName: "the same with a service's flags",
+    },
     row("deploy to first answer, from the pool", "ms", warm, bare.start),
     row("private memory of a service", "MiB", all.memory / 2 ** 20, bare.memory / 2 ** 20),
     row("request round trip, median", "ms", all.roundTrip, bare.roundTrip),

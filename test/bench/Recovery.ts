@@ -3,7 +3,7 @@
  * services in boxes and with none, on a log of a million events beside the same on a thousand; and
  * what the whole log costs where it must be read from its beginning.
  */
-import { cpSync, mkdtempSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -15,6 +15,7 @@ import { ServiceId, TenantId } from "../../src/domain/Identifier.ts"
 import { LoggedSpec } from "../../src/domain/ServiceSpec.ts"
 import { sha256 } from "../kernel/Sha256.ts"
 import { call, type KernelProcess, ready, startKernel } from "../process/KernelProcess.ts"
+import { look } from "../soak/Sample.ts"
 import { startWithTokens } from "./Capabilities.ts"
 import { fillLog } from "./LogFile.ts"
 import { type Measurement, median, timed } from "./Measurement.ts"
@@ -54,6 +55,19 @@ interface Restart {
   readonly whole: number
   readonly recovery: number
   readonly verification: number
+  /** Time of processors that the kernel's process took, services not included. */
+  readonly cpu: number
+  /** Memory it held when it was ready, in bytes. */
+  readonly rss: number
+}
+
+/** Milliseconds of a tick of the process's clock, as Linux counts. */
+const tickMs = 10
+
+const cpuOf = (pid: number): number => {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fields[11]) + Number(fields[12])) * tickMs
 }
 
 const startReady = async (dataDir: string): Promise<KernelProcess> => {
@@ -66,13 +80,15 @@ const startReady = async (dataDir: string): Promise<KernelProcess> => {
 const restart = async (dataDir: string, expected: number): Promise<Restart> => {
   let running: KernelProcess | undefined
   const whole = await timed(async () => (running = await startReady(dataDir)))
+  const { pid } = running!
+  const [cpu, { rss }] = [cpuOf(pid), look(pid, dataDir)]
   const { json: recovery } = await call(running!, "GET", "/v1/recovery")
   const { json: verification } = await call(running!, "GET", "/v1/verification")
   await running!.end("SIGKILL")
   if (recovery.recovered !== expected || verification.status !== "ok") {
     throw new Error(`${recovery.recovered} recovered, ${JSON.stringify(verification)}`)
   }
-  return { whole, recovery: recovery.durationMs, verification: verification.durationMs }
+  return { whole, recovery: recovery.durationMs, verification: verification.durationMs, cpu, rss }
 }
 
 const deploy = async (running: KernelProcess, n: number) => {
@@ -98,6 +114,8 @@ const medianOf = (sample: ReadonlyArray<Restart>): Restart => ({
   whole: median(sample.map(({ whole }) => whole)),
   recovery: median(sample.map(({ recovery }) => recovery)),
   verification: median(sample.map(({ verification }) => verification)),
+  cpu: median(sample.map(({ cpu }) => cpu)),
+  rss: median(sample.map(({ rss }) => rss)),
 })
 
 /** The same with a short log and with a long one, in turn. */
@@ -128,6 +146,23 @@ const row = (
   baselineName,
 })
 
+/** What a restart on the long log takes beside one on the short log. */
+const ratios = (
+  what: string,
+  { short: less, long: more }: Awaited<ReturnType<typeof compare>>,
+): ReadonlyArray<Measurement> => {
+  const baselineName = `the same with ${short} events`
+  return [
+    row(`restart to ready: ${what}, ${long} events`, more.whole, baselineName, less.whole),
+    row(`processor time of that: ${what}`, more.cpu, baselineName, less.cpu),
+    row(`verification within it: ${what}`, more.verification, baselineName, less.verification),
+    {
+      ...row(`memory when ready: ${what}`, more.rss / 2 ** 20, baselineName, less.rss / 2 ** 20),
+      unit: "MiB",
+    },
+  ]
+}
+
 /** A restart that has lost its checkpoints. */
 const withoutCheckpoints = async (dataDir: string): Promise<Restart> => {
   const database = new DatabaseSync(join(dataDir, "solo.db"))
@@ -144,40 +179,18 @@ export const benchRecovery = async (): Promise<ReadonlyArray<Measurement>> => {
     const bare = await compare(root, 0)
     const folded = await withoutCheckpoints(bare.dirs.short)
     const lost = await withoutCheckpoints(bare.dirs.long)
-    const shorter = `the same with ${short} events`
     const restored = await startWithTokens(tokens)
     return [
+      ...ratios(`${services} services`, full),
       row(
-        `restart to ready: ${services} services, ${long} events`,
-        full.long.whole,
-        shorter,
-        full.short.whole,
-      ),
-      row(
-        "of that: bringing the services back into their boxes",
+        "of the longer: bringing the services back into their boxes",
         full.long.recovery,
         "the whole restart",
         full.long.whole,
       ),
-      row("of that: verification", full.long.verification, shorter, full.short.verification),
-      row(
-        `restart to ready: no service, ${long} events`,
-        bare.long.whole,
-        shorter,
-        bare.short.whole,
-      ),
-      row(
-        `restart to ready: no service, ${short} events, no checkpoint`,
-        folded.whole,
-        "with its checkpoint",
-        bare.short.whole,
-      ),
-      row(
-        `restart to ready: no service, ${long} events, no checkpoint`,
-        lost.whole,
-        "with its checkpoint",
-        bare.long.whole,
-      ),
+      ...ratios("no service", bare),
+      row(`${short} events, no checkpoint`, folded.whole, "with it", bare.short.whole),
+      row(`${long} events, no checkpoint`, lost.whole, "with it", bare.long.whole),
       row(`${tokens} tokens restored`, restored.whole, "reading their rows", restored.raw),
       ...(await benchVerification(long)),
     ]

@@ -6,13 +6,16 @@ import { benchBoxes } from "./Boxes.ts"
 import { benchCapabilities } from "./Capabilities.ts"
 import { benchEventStore } from "./EventStore.ts"
 import { benchFairness } from "./Fairness.ts"
+import { benchIngress } from "./Ingress.ts"
 import { benchKernel } from "./Kernel.ts"
 import { type Measurement, report } from "./Measurement.ts"
 import { benchRecovery } from "./Recovery.ts"
+import { benchStores } from "./Stores.ts"
 import { benchVerification } from "./Verification.ts"
 
 const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>>> = {
   "event-store": benchEventStore,
+  store: benchStores,
   kernel: benchKernel,
   capabilities: benchCapabilities,
   verification: benchVerification,
@@ -20,6 +23,7 @@ const benches: Readonly<Record<string, () => Promise<ReadonlyArray<Measurement>>
   boxes: benchBoxes,
   fairness: benchFairness,
   bombs: benchBombs,
+  ingress: benchIngress,
 }
 
 const chosen = process.argv.slice(2)

@@ -30,6 +30,7 @@ export const programOf = (code: string, options: Partial<Program> = {}): Program
   code,
   limits: Schema.decodeSync(ServiceLimits)({ heapMb: 32 }),
   env: {},
+  crons: [],
   readSecret: (name) => Effect.fail({ message: `there is no secret ${name}` }),
   store: noStore,
   fetch: () => Effect.fail({ message: "this service reaches nothing" }),

@@ -161,6 +161,18 @@ describe("decideRestart", () => {
     assert.strictEqual(tagOf("temporary", "stopped"), "Leave")
   })
 
+  it("waits for what ends quickly again and again, however few restarts the window holds", () => {
+    const delayOf = (recent: number, quick: number) => {
+      const decision = decideRestart(specOf(), "crashed", recent, quick)
+      return decision._tag === "Restart" ? decision.delayMs : decision._tag
+    }
+    assert.deepStrictEqual(
+      [delayOf(0, 0), delayOf(0, 3), delayOf(2, 1), delayOf(1, 2), delayOf(0, 2000)],
+      [firstDelayMs, 8 * firstDelayMs, 4 * firstDelayMs, 4 * firstDelayMs, maxDelayMs],
+    )
+    assert.strictEqual(delayOf(1000, 0), "GiveUp")
+  })
+
   it.prop(
     "gives up at the limit and waits ever longer up to a bound",
     [

@@ -14,10 +14,11 @@ import { ask, bodyOf, startService } from "../contract/RuntimeClient.ts"
 
 const layer = Layer.merge(threads, typescript)
 
-const start = Effect.fn(function* (name: string) {
+const start = Effect.fn(function* (name: string, options?: Parameters<typeof startService>[1]) {
   const compiler = yield* Compiler
   const url = new URL(`../../docs/examples/${name}.ts`, import.meta.url)
-  return yield* startService(yield* compiler.compile(readFileSync(url, "utf8"), "typescript"))
+  const code = yield* compiler.compile(readFileSync(url, "utf8"), "typescript")
+  return yield* startService(code, options)
 })
 
 const call = (instance: Instance, method: string, path: string, body?: string) =>
@@ -229,4 +230,28 @@ it.live(
         )
     }).pipe(Effect.scoped, Effect.provide(layer)),
   30_000,
+)
+
+it.live("status-board", () =>
+  Effect.gen(function* () {
+    const service = yield* start("status-board", {
+      env: { SERVICES: "greeter gone", PAGES: "https://example.com/ https://other.example/" },
+      fetch: ({ to, url }) =>
+        url === "https://other.example/"
+          ? Effect.fail({ message: "this service's spec does not name other.example:443" })
+          : Effect.succeed({ status: to === "gone" ? 404 : 200, headers: [], body: null }),
+    })
+    const board = yield* call(service, "GET", "/")
+    assert.strictEqual(board.status, 503)
+    assert.deepStrictEqual(JSON.parse(board.text), [
+      { name: "greeter", isUp: true, detail: "status 200" },
+      { name: "gone", isUp: false, detail: "status 404" },
+      { name: "https://example.com/", isUp: true, detail: "status 200" },
+      {
+        name: "https://other.example/",
+        isUp: false,
+        detail: "this service's spec does not name other.example:443",
+      },
+    ])
+  }).pipe(Effect.scoped, Effect.provide(layer)),
 )

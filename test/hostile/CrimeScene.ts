@@ -95,6 +95,7 @@ export class CrimeScene {
       format: "javascript",
       restart: "temporary",
       limits,
+      ...scenario.grants?.(this.#target!),
     }
     const tenant = "mallory"
     const deployed = await call(kernel, "POST", "/v1/services", { tenant, body })

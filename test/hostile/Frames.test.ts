@@ -77,8 +77,34 @@ const forgeries: Readonly<Record<string, string>> = {
     "ready(); onRequest((id) => { for (;;) write(frame(34, id, Buffer.from([255, 255, 255, 255]))) })",
   "questions for secrets without end": "ready(); for (let id = 0; ; id++) send(41, id, 'x')",
   "the name of a secret of 128 KiB": "ready(); send(41, 1, 'x'.repeat(128 * 1024))",
+  "questions to its store without end":
+    "ready(); for (let id = 0; ; id++) send(42, id, '\\0\\0\\x01a')",
+  "a question to its store that is none": "ready(); send(42, 1, '\\x07nonsense')",
+  "a question to its store that ends too soon": "ready(); send(42, 1, '\\0\\xff')",
+  "a batch that is none": "ready(); send(43, 1, 'x'.repeat(128 * 1024))",
+  "a batch of 65535 writes": "ready(); send(43, 1, Buffer.from([255, 255, 0, 1, 97, 0]))",
+  "a value of 4 GiB": "ready(); send(43, 1, Buffer.from([0, 1, 0, 1, 97, 2, 255, 255, 255, 255]))",
+  "a key that is no text": "ready(); send(43, 1, Buffer.from([0, 1, 0, 1, 255, 0, 0, 0]))",
+  "errands without end":
+    'ready(); for (let id = 0; ; id++) send(45, id, \'["b","GET","http://b/",[],null]\')',
+  "one errand again and again":
+    'ready(); for (;;) send(45, 7, \'[null,"GET","http://b/",[],null]\')',
+  "errands begun and given up without end":
+    'ready(); for (let id = 0; ; id++) { send(45, id, \'["b","GET","http://b/",[],null]\'); send(49, id) }',
+  "an errand that nests": "ready(); send(45, 1, '['.repeat(60000))",
+  "an errand that is an object":
+    'ready(); send(45, 1, \'{"0":"b","1":"GET","2":"","3":[],"4":null,"length":5}\')',
+  "an errand beyond its credit":
+    'ready(); send(45, 1, \'["b","POST","http://b/",[],-1]\'); for (;;) send(46, 1, Buffer.alloc(65536))',
+  "pieces of an errand that never was":
+    "ready(); const many = Buffer.concat(Array.from({ length: 100 }, (_, id) => frame(46, id, 'x'))); for (;;) write(many)",
+  "an answer to an errand of its own": "ready(); send(12, 1, head()); send(14, 1)",
+  "credit for errands without end":
+    'ready(); send(45, 1, \'["b","GET","http://b/",[],null]\'); for (;;) write(frame(50, 1, Buffer.from([255, 255, 255, 255])))',
   "log lines without end":
     "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(39, 1, 'x'))); for (;;) write(many)",
+  "the end of due times nobody sent":
+    "ready(); for (let id = 0; id < 1e5; id++) { send(53, id); send(54, id, 'x') } process.exit(1)",
   "log lines with fields without end":
     "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(55, 1, '{}\\nx'))); for (;;) write(many)",
   "log lines whose fields are none":

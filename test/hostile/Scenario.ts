@@ -15,6 +15,11 @@ export interface Scenario {
    * is ended. `refused`: it does not even start. `either`: it may answer or die.
    */
   readonly fate: "answers" | "dies" | "refused" | "either"
+  /** What its spec names: nothing, unless it says so. */
+  readonly grants?: (target: Target) => {
+    readonly services?: ReadonlyArray<string>
+    readonly network?: ReadonlyArray<string>
+  }
 }
 
 /** What there is to steal or break. */

@@ -5,6 +5,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 
 import { CrimeScene } from "./CrimeScene.ts"
+import { outsideScenarios } from "./Outside.ts"
 import { realmScenarios } from "./Realm.ts"
 import { runawayScenarios } from "./Runaways.ts"
 
@@ -18,6 +19,7 @@ beforeAll(async () => {
 
 describe.each([
   ["a way out of the realm", realmScenarios],
+  ["requests out of it", outsideScenarios],
   ["a runaway", runawayScenarios],
 ])("%s", (_, scenarios) => {
   it.each(scenarios.map((scenario) => [scenario.name, scenario.tries, scenario] as const))(

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 
+import { maxSwapsPerTenant } from "../../src/kernel/services/Swaps.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
   boot,
@@ -138,6 +139,59 @@ describe("during a hot swap", () => {
       }),
     )
   }
+
+  it.effect("the announcement of the shutdown is enough to end it (promise 9)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a)
+      const swapping = yield* Effect.forkChild(Effect.exit(swap(kernel, a, { n: 2 }, 30_000)))
+      yield* settle
+      yield* kernel.lifecycle.shutdown("the test")
+      assert.strictEqual(tagOf(yield* Fiber.join(swapping)), "SwapRolledBack")
+      assert.deepStrictEqual(running(kernel), ["acme/a@1"])
+    }),
+  )
+
+  it.effect("only so many of one tenant are open, and others have their own (promise 6)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const names = Array.from({ length: maxSwapsPerTenant + 1 }, (_, n) => named("acme", `s${n}`))
+      const other = named("zeta", "a")
+      for (const name of [...names, other]) yield* deploy(kernel, name)
+      const open = yield* Effect.forEach(names.slice(1), (name) =>
+        Effect.forkChild(swap(kernel, name, { n: 2 }, 1000)),
+      )
+      yield* settle
+      const refused = yield* Effect.exit(swap(kernel, names[0]!, { n: 2 }))
+      assert.strictEqual(tagOf(refused), "TooManySwaps")
+      assert.strictEqual((yield* swap(kernel, other, { n: 2 })).revision, 2)
+      yield* pass(1000)
+      for (const fiber of open) assert.strictEqual((yield* Fiber.join(fiber)).revision, 2)
+      assert.strictEqual((yield* swap(kernel, names[0]!, { n: 2 })).revision, 2)
+    }),
+  )
+
+  it.effect("others queue behind what is committed and drains, instead of ending it", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, { answerMs: 500 })
+      const request = { method: "GET", url: "http://service/", headers: [], body: null }
+      const asking = yield* Effect.forkChild(Effect.scoped(kernel.ingress.request(a, request)))
+      yield* settle
+      const first = yield* Effect.forkChild(swap(kernel, a, { n: 2 }))
+      yield* settle
+      assert.deepStrictEqual(running(kernel), ["acme/a@1", "acme/a@2"], "it drains")
+      const back = yield* Effect.forkChild(rollback(kernel, a))
+      yield* settle
+      const third = yield* Effect.exit(swap(kernel, a, { n: 3 }))
+      assert.strictEqual(tagOf(third), "SwapInProgress", "one waits already")
+      yield* pass(510, 10)
+      assert.strictEqual((yield* Fiber.join(asking)).status, 200)
+      assert.strictEqual((yield* Fiber.join(first)).revision, 2)
+      assert.strictEqual((yield* Fiber.join(back)).revision, 1)
+      yield* sound(kernel, "rolled back")
+    }),
+  )
 
   it.effect("a replay leaves the window alone, and closes nothing", () =>
     Effect.gen(function* () {

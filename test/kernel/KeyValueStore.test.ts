@@ -12,6 +12,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { Batch, Condition, Write } from "../../src/domain/KeyValue.ts"
 import { EventStore } from "../../src/kernel/log/EventStore.ts"
 import { KeyValueStore } from "../../src/kernel/store/KeyValueStore.ts"
+import { serviceStoreOf } from "../../src/kernel/store/ServiceStore.ts"
 import { makeDisk, takeImage } from "./harness/Disk.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import { callerOf, named, settle } from "./harness/Machine.ts"
@@ -314,6 +315,32 @@ describe("KeyValueStore", () => {
       // The eighth step is the commit: reported as failed and yet durable, it has succeeded.
       assert.deepStrictEqual(outcomes, { before: "--------++++", after: "-------+++++" })
     }),
+  )
+
+  it.effect(
+    "a full disk refuses what does not fit, says so, and all goes on when there is room",
+    () =>
+      on(
+        Effect.gen(function* () {
+          const stores = yield* KeyValueStore
+          const own = yield* serviceStoreOf(shop)
+          const sql = yield* SqlClient
+          yield* stores.write(shop, batch([put("a", 1)]))
+          const [pages] = yield* sql<{ page_count: number }>`PRAGMA page_count`
+          yield* sql.unsafe(`PRAGMA max_page_count = ${pages!.page_count + 2}`)
+          const large = batch([put("b", "x".repeat(60_000)), remove("a")])
+          const refusal = yield* Effect.flip(own.write(large))
+          assert.deepStrictEqual(refusal, {
+            code: "disk-full",
+            message: "the disk is full: nothing was stored",
+          })
+          assert.deepStrictEqual(yield* contents(), { a: 1 })
+          yield* own.write(batch([put("a", 2)]))
+          yield* sql.unsafe("PRAGMA max_page_count = 1000000")
+          yield* own.write(large)
+          assert.deepStrictEqual(Object.keys(yield* contents()), ["b"])
+        }),
+      ),
   )
 
   it.effect("takes nothing once the kernel closes, after all that it took is durable", () =>

@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -21,9 +22,10 @@ import { ServiceNotFound } from "../../src/kernel/services/Deployer.ts"
 import { Ingress, type IngressError, RequestTimedOut } from "../../src/kernel/services/Ingress.ts"
 import { maxCallDepth } from "../../src/kernel/services/Neighbours.ts"
 import {
-  errandBurst,
-  errandsPerSecond,
-  maxErrands,
+  callBurst,
+  callsPerSecond,
+  journeyBurst,
+  journeysPerSecond,
   maxErrandsPerTenant,
   Outbound,
   type SendOut,
@@ -39,6 +41,7 @@ import {
 } from "../../src/kernel/services/Runtime.ts"
 import { makeDisk } from "./harness/Disk.ts"
 import { named, settle } from "./harness/Machine.ts"
+import { layerNoNetwork } from "./NoNetwork.ts"
 import { layerDigest } from "./Sha256.ts"
 
 type Answer = (
@@ -58,7 +61,7 @@ const withServices = (services: Map<string, Answer>) => {
       Effect.fail(new ServiceNotFound({ serviceId: name.serviceId })),
   })
   return layerOutbound.pipe(
-    Layer.provide(ingress),
+    Layer.provide(Layer.mergeAll(ingress, layerNoNetwork)),
     Layer.provideMerge(layerEventStore),
     Layer.provideMerge(layerSqlite({ filename: makeDisk().database, busyTimeoutMs: 1 })),
     Layer.provide(layerDigest),
@@ -181,7 +184,11 @@ describe("a call to another service", () => {
         const given = ["Host", "Connection", "X-Gone", "TE", "Content-Length", "Upgrade", "X-Kept"]
         const headers = given.map((name) => [name, name === "Connection" ? "x-gone" : "v"] as const)
         const response = yield* send(to("b", { headers }))
-        assert.deepStrictEqual(response.headers, [["x-kept", "v"]])
+        assert.deepStrictEqual(response.headers, [
+          ["x-kept", "v"],
+          // What the other side says of its own body.
+          ["content-length", "99"],
+        ])
       }),
   )
 })
@@ -199,6 +206,36 @@ const calling =
       const worst = told.map((one) => (Result.isSuccess(one) ? one.success.status : 599))
       return { ...ok, status: Math.max(...worst) }
     })
+
+/** Pieces that weigh nothing and count for much. */
+const mebibyte = new Uint8Array(1024 * 1024)
+const pieces = (count: number) => Stream.take(Stream.forever(Stream.succeed(mebibyte)), count)
+
+describe("bodies", () => {
+  test(
+    "are bounded, both ways",
+    {
+      "acme/b": ({ body }) =>
+        Effect.as(Effect.orDie(Stream.runDrain(body ?? Stream.empty)), {
+          ...ok,
+          body: body === null ? pieces(1025) : null,
+        }),
+    },
+    () =>
+      Effect.gen(function* () {
+        const send = yield* sender("acme", "a", ["b"])
+        const { body } = yield* send(to("b"))
+        yield* Stream.runDrain(Stream.take(body!, 1024))
+        const response = yield* send(to("b"))
+        const error = yield* Effect.flip(Stream.runDrain(response.body!))
+        assert.strictEqual(error.message, "the response is larger than 1 GiB")
+        const post = (count: number) =>
+          Effect.exit(send(to("b", { method: "POST", body: pieces(count), bodyBytes: undefined })))
+        assert.isTrue(Exit.isSuccess(yield* post(1024)))
+        assert.match(String(yield* post(1025)), /the request is larger than 1 GiB/)
+      }),
+  )
+})
 
 describe("calls in circles", () => {
   for (const [what, edges] of [
@@ -269,7 +306,7 @@ describe("too many requests", () => {
           Effect.forkChild(Effect.scoped(send(to("b"))), { startImmediately: true }),
         )
         const refused = yield* Effect.flip(send(to("b")))
-        assert.match(refused.message, /512 requests under way/)
+        assert.match(refused.message, /512 requests under way, as many as they may now/)
         const other = yield* sender("other", "a", ["b"])
         assert.strictEqual((yield* other(to("b"))).status, 200)
         yield* Fiber.interruptAll(fibers)
@@ -282,30 +319,53 @@ describe("too many requests", () => {
   )
 
   test(
-    "of all are refused",
-    Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`t${n}/b`, hang])),
+    "of a few tenants leave room for others",
+    {
+      ...Object.fromEntries([1, 2, 3, 4, 5].map((n) => [`t${n}/b`, hang])),
+      "last/b": fine,
+    },
     () =>
       Effect.gen(function* () {
-        for (const n of [1, 2, 3, 4]) {
+        const taken: Array<number> = []
+        for (const n of [1, 2, 3, 4, 5]) {
           const send = yield* sender(`t${n}`, "a", ["b"])
-          for (let at = 0; at < maxErrands / 4; at++)
-            yield* Effect.forkChild(Effect.scoped(send(to("b"))), { startImmediately: true })
+          const fibers = yield* Effect.forEach(
+            Array.from({ length: maxErrandsPerTenant + 1 }),
+            () => Effect.forkChild(Effect.scoped(send(to("b"))), { startImmediately: true }),
+          )
+          taken.push(fibers.filter((fiber) => fiber.pollUnsafe() === undefined).length)
         }
-        const fifth = yield* sender("t5", "a", ["b"])
-        const refused = yield* Effect.flip(fifth(to("b")))
-        assert.match(refused.message, /too many requests of all services/)
+        assert.deepStrictEqual(taken, [512, 512, 512, 256, 128])
+        const last = yield* sender("last", "a", ["b"])
+        assert.strictEqual((yield* last(to("b"))).status, 200)
       }),
   )
 
   test("in a row wait for their turn", { "acme/b": fine }, () =>
     Effect.gen(function* () {
       const send = yield* sender("acme", "a", ["b"])
-      for (let n = 0; n < errandBurst; n++) yield* Effect.scoped(send(to("b")))
+      for (let n = 0; n < callBurst; n++) yield* Effect.scoped(send(to("b")))
       const next = yield* Effect.forkChild(Effect.scoped(send(to("b"))), { startImmediately: true })
       yield* settle
       assert.isUndefined(next.pollUnsafe())
-      yield* TestClock.adjust(Math.ceil(1000 / errandsPerSecond))
+      yield* TestClock.adjust(Math.ceil(1000 / callsPerSecond))
       assert.strictEqual((yield* Fiber.join(next)).status, 200)
+    }),
+  )
+
+  test("of a tenant to the network wait for their turn, whichever service sends", {}, () =>
+    Effect.gen(function* () {
+      const [a, b] = [yield* sender("acme", "a", []), yield* sender("acme", "b", [])]
+      for (let n = 0; n < journeyBurst; n++) yield* Effect.flip(Effect.scoped(a(to(null))))
+      const next = yield* Effect.forkChild(Effect.flip(Effect.scoped(b(to(null)))), {
+        startImmediately: true,
+      })
+      yield* settle
+      assert.isUndefined(next.pollUnsafe())
+      const other = yield* sender("other", "a", [])
+      assert.match((yield* Effect.flip(other(to(null)))).message, /does not name service:80/)
+      yield* TestClock.adjust(Math.ceil(1000 / journeysPerSecond))
+      assert.match((yield* Fiber.join(next)).message, /does not name service:80/)
     }),
   )
 })

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 
+import { steadyMs } from "../../src/domain/Decision.ts"
 import type { EventType } from "../../src/domain/Event.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
@@ -61,6 +62,27 @@ describe("Supervisor", () => {
       }),
     )
   }
+
+  it.effect("remembers quick crashes beyond a window too short for them, until a steady run", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, {}, { limits: { maxRestarts: 1000, maxSeconds: 1 } })
+      const crashAndWait = Effect.fnUntraced(function* (delay: number) {
+        kernel.world.crash(a)
+        yield* pass(delay - 1)
+        assert.strictEqual(yield* statusOf(kernel, a), "restarting", `before ${delay} ms`)
+        yield* pass(1)
+        assert.strictEqual(yield* statusOf(kernel, a), "running", `after ${delay} ms`)
+      })
+      for (const delay of [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]) {
+        yield* crashAndWait(delay)
+        yield* pass(steadyMs - 1)
+      }
+      yield* pass(1)
+      yield* crashAndWait(100)
+      yield* crashAndWait(200)
+    }),
+  )
 
   it.effect("doubles the delay before each restart within the window", () =>
     Effect.gen(function* () {

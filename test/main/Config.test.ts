@@ -154,12 +154,23 @@ describe("Config", () => {
     }),
   )
 
+  it.effect("says which destination of a list is none", () =>
+    Effect.gen(function* () {
+      const lines = yield* linesOf({ SOLO_NETWORK_ALLOW: "10.0.0.0/8, localhost,db:5432, ::/129" })
+      const expected = "expected host:port, or an address and its prefix such as 10.0.0.0/8"
+      assert.deepStrictEqual(lines, [
+        `SOLO_NETWORK_ALLOW[1]: found a string, ${expected}`,
+        `SOLO_NETWORK_ALLOW[3]: found a string, ${expected}`,
+      ])
+    }),
+  )
+
   it.effect("takes an empty variable for a mistake", () =>
     Effect.gen(function* () {
-      const env = Object.fromEntries(
-        settingKeys.filter((key) => key !== "plugins").map((key) => [settings[key].env, ""]),
-      )
-      assert.strictEqual((yield* linesOf(env)).length, settingKeys.length - 1)
+      const lists = new Set<string>(["plugins", "networkAllow"])
+      const single = settingKeys.filter((key) => !lists.has(key))
+      const env = Object.fromEntries(single.map((key) => [settings[key].env, ""]))
+      assert.strictEqual((yield* linesOf(env)).length, single.length)
     }),
   )
 })

@@ -2,39 +2,14 @@
  * However the kernel ends, no process of a service outlives it (promise 9): also when it is killed
  * and its services loop and never look at their pipes.
  */
-import { readFileSync, readdirSync } from "node:fs"
-
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 
+import { descendants, isAlive } from "./Descendants.ts"
 import { call, dataDirectory, kernel, ready } from "./KernelProcess.ts"
 
 /** How long after the kernel its services may be there, in milliseconds. */
 const graceMs = 1000
-
-const read = (path: string) => {
-  try {
-    return readFileSync(path, "utf8")
-  } catch {
-    return ""
-  }
-}
-
-/** All processes that descend from `pid`. */
-const descendants = (pid: number): ReadonlyArray<number> => {
-  const parents = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => [
-      Number(name),
-      Number(/^PPid:\s+(\d+)/m.exec(read(`/proc/${name}/status`))?.[1]),
-    ])
-  const found = [pid]
-  for (const parent of found)
-    for (const [child, of] of parents) if (of === parent) found.push(child!)
-  return found.slice(1)
-}
-
-const isAlive = (pid: number) => /^State:\s+[^ZX]/m.test(read(`/proc/${pid}/status`))
 
 const sources = {
   idle: "export default { fetch: () => new Response('ok') }",

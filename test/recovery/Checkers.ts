@@ -79,23 +79,79 @@ const checkChain = (rows: ReadonlyArray<Row>): ReadonlyArray<string> => {
   return []
 }
 
-/** Promises 1 and 3: every acknowledged fact once, revisions counted up by one, never repeated. */
-const checkFacts = (rows: ReadonlyArray<Row>, model: Model): ReadonlyArray<string> => {
-  const facts: Array<string> = []
-  const broken: Array<string> = []
-  const latest = new Map<string, number>()
-  for (const row of rows) {
-    if (row.type !== "service_deployed" && row.type !== "service_killed") continue
-    const key = `${row.tenant_id}/${row.service_id}`
-    const { revision } = JSON.parse(row.payload) as { readonly revision: number }
-    const expected = (latest.get(key) ?? 0) + (row.type === "service_deployed" ? 1 : 0)
-    if (revision !== expected) {
-      broken.push(`promise 3: ${row.type} ${key}@${revision}, expected @${expected}`)
+/** One service as its events tell it. */
+interface Told {
+  readonly revision: number
+  readonly previous: number | undefined
+  readonly highest: number
+  /** The revision of a swap that has no end yet. */
+  readonly open: number | undefined
+}
+
+const unheard: Told = { revision: 0, previous: undefined, highest: 0, open: undefined }
+
+/** What is told after an event, and whether it may follow what was told before. */
+const tell = (
+  type: string,
+  payload: { readonly revision: number; readonly to: number },
+  told: Told,
+): readonly [told: Told, fits: boolean] => {
+  const { revision, to } = payload
+  switch (type) {
+    case "service_deployed": {
+      const previous = told.revision === 0 ? undefined : told.revision
+      const highest = Math.max(told.highest, revision)
+      return [{ revision, previous, highest, open: undefined }, revision === told.highest + 1]
     }
-    latest.set(key, revision)
-    facts.push(`${row.type.slice("service_".length)} ${key}@${revision}`)
+    case "service_killed":
+      return [{ ...unheard, highest: told.highest }, revision === told.revision]
+    case "hot_swap_started": {
+      const highest = Math.max(told.highest, to)
+      return [{ ...told, highest, open: to }, to === told.highest + 1 || to === told.previous]
+    }
+    case "hot_swap_succeeded":
+      return [
+        { ...told, revision, previous: told.revision, open: undefined },
+        revision === told.open,
+      ]
+    default:
+      return [{ ...told, open: undefined }, to === told.open]
   }
-  const lost = model.acknowledged.filter((fact) => !facts.includes(fact))
+}
+
+const factTypes = /^(service_(deployed|killed)|hot_swap_.*)$/
+
+const words: Readonly<Record<string, ReadonlyArray<string>>> = {
+  service_deployed: ["deployed", "is"],
+  service_killed: ["killed"],
+  hot_swap_succeeded: ["is"],
+}
+
+/**
+ * Promises 1 and 3: every acknowledged fact once, revisions counted up by one and never given
+ * again, every swap begun from what there was and ended at most once.
+ */
+const checkFacts = (rows: ReadonlyArray<Row>, model: Model): ReadonlyArray<string> => {
+  const facts = new Set<string>()
+  const broken: Array<string> = []
+  const latest = new Map<string, Told>()
+  for (const row of rows) {
+    if (!factTypes.test(row.type)) continue
+    const key = `${row.tenant_id}/${row.service_id}`
+    const payload = JSON.parse(row.payload) as { readonly revision: number; readonly to: number }
+    const before = latest.get(key) ?? unheard
+    const [told, fits] = tell(row.type, payload, before)
+    if (!fits) {
+      const after = JSON.stringify(before)
+      broken.push(`promise 3: ${row.type} ${key} ${row.payload} after ${after}`)
+    }
+    latest.set(key, told)
+    for (const word of words[row.type] ?? []) facts.add(`${word} ${key}@${payload.revision}`)
+  }
+  for (const [key, { open }] of latest) {
+    if (open !== undefined) broken.push(`promise 3: the swap of ${key} to ${open} has no end`)
+  }
+  const lost = model.acknowledged.filter((fact) => !facts.has(fact))
   return [...broken, ...lost.map((fact) => `promise 1: lost "${fact}"`)]
 }
 

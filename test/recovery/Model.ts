@@ -17,8 +17,18 @@ const Deploy = Schema.Struct({
 /** Kills a service. */
 const Kill = Schema.Struct({ do: Schema.Literal("kill"), tenant, service })
 
+/** Swaps a service for source `n`. */
+const Swap = Schema.Struct({
+  do: Schema.Literal("swap"),
+  tenant,
+  service,
+  n: Schema.Literals([1, 2]),
+})
+/** Swaps a service back to the source before. */
+const Rollback = Schema.Struct({ do: Schema.Literal("rollback"), tenant, service })
+
 /** Something a tenant asks for. */
-export const Request = Schema.Union([Deploy, Kill])
+export const Request = Schema.Union([Deploy, Kill, Swap, Rollback])
 /** @see {@link Request} */
 export type Request = typeof Request.Type
 
@@ -26,6 +36,8 @@ export type Request = typeof Request.Type
 export const Command = Schema.Union([
   Deploy,
   Kill,
+  Swap,
+  Rollback,
   Deploy,
   Schema.Struct({ do: Schema.Literal("crash"), tenant, service }),
   Schema.Struct({ do: Schema.Literal("replay") }),
@@ -35,7 +47,7 @@ export const Command = Schema.Union([
   Schema.Struct({
     do: Schema.Literal("pull the plug during"),
     request: Request,
-    turns: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })),
+    turns: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 120 })),
   }),
 ])
 /** @see {@link Command} */
@@ -46,18 +58,28 @@ export type Answer =
   | { readonly _tag: "Done"; readonly created: boolean; readonly revision: number }
   | { readonly _tag: "Conflict" }
   | { readonly _tag: "NotFound" }
+  | { readonly _tag: "NoPrevious" }
   /** Refused for the storage's sake: nothing has changed. */
   | { readonly _tag: "Refused" }
   /** No answer came. */
   | { readonly _tag: "Unknown" }
 
-/** What may be true of one service: the source that runs, or that none does. */
-export type Want = 1 | 2 | "none"
+type Source = 1 | 2
+
+/** What may be seen of one service: the source that runs, or that none does. */
+export type Want = Source | "none"
+
+/** What may be true of one service. */
+interface Situation {
+  readonly runs: Want
+  /** What a rollback brings back. */
+  readonly previous: Source | null
+}
 
 /** What is known. */
 export interface Model {
-  readonly possible: ReadonlyMap<string, ReadonlyArray<Want>>
-  /** `deployed t/a@1` and `killed t/a@1`, as acknowledged. */
+  readonly possible: ReadonlyMap<string, ReadonlyArray<Situation>>
+  /** `deployed t/a@1`, `killed t/a@1` and `is t/a@1`, as acknowledged. */
   readonly acknowledged: ReadonlyArray<string>
   readonly cleanEnds: number
   /** What an answer contradicted, if any did. */
@@ -72,58 +94,110 @@ export const nothing: Model = {
   contradiction: undefined,
 }
 
+const gone: Situation = { runs: "none", previous: null }
+
 /** The key of a request's service. */
 const keyOf = (request: Request): string => `${request.tenant}/${request.service}`
 
-/** What may be true of a service. */
-export const possibleOf = (model: Model, key: string): ReadonlyArray<Want> =>
-  model.possible.get(key) ?? ["none"]
+const situationsOf = (model: Model, key: string): ReadonlyArray<Situation> =>
+  model.possible.get(key) ?? [gone]
 
-const know = (model: Model, key: string, wants: ReadonlyArray<Want>, because: string): Model =>
-  wants.length === 0
-    ? { ...model, contradiction: `${key} was ${possibleOf(model, key).join(" or ")}: ${because}` }
-    : { ...model, possible: new Map(model.possible).set(key, [...new Set(wants)]) }
+/** What may be seen of a service. */
+export const possibleOf = (model: Model, key: string): ReadonlyArray<Want> =>
+  situationsOf(model, key).map(({ runs }) => runs)
+
+const turnTo = ({ runs, previous }: Situation, n: Source): Situation => ({
+  runs: n,
+  previous: runs === "none" ? null : runs === n ? previous : runs,
+})
+
+/** What a request comes to in a situation when nothing goes wrong. */
+const outcomeOf = (
+  request: Request,
+  now: Situation,
+): {
+  readonly answer: Exclude<Answer["_tag"], "Refused" | "Unknown">
+  readonly after: Situation
+} => {
+  if (request.do === "deploy") {
+    const conflicts = now.runs !== "none" && now.runs !== request.n
+    return conflicts
+      ? { answer: "Conflict", after: now }
+      : { answer: "Done", after: turnTo(now, request.n) }
+  }
+  if (now.runs === "none") return { answer: "NotFound", after: now }
+  switch (request.do) {
+    case "kill":
+      return { answer: "Done", after: gone }
+    case "swap":
+      return { answer: "Done", after: turnTo(now, request.n) }
+    case "rollback":
+      return now.previous === null
+        ? { answer: "NoPrevious", after: now }
+        : { answer: "Done", after: { runs: now.previous, previous: now.runs } }
+  }
+}
+
+const know = (
+  model: Model,
+  key: string,
+  situations: ReadonlyArray<Situation>,
+  because: string,
+): Model => {
+  if (situations.length === 0) {
+    const before = JSON.stringify(situationsOf(model, key))
+    return { ...model, contradiction: `${key} was one of ${before}: ${because}` }
+  }
+  const different = new Map(situations.map((one) => [`${one.runs} ${one.previous}`, one]))
+  return { ...model, possible: new Map(model.possible).set(key, [...different.values()]) }
+}
 
 const acknowledge = (model: Model, fact: string): Model => ({
   ...model,
   acknowledged: [...model.acknowledged, fact],
 })
 
+/** What is known after `request` was acknowledged. */
+const done = (
+  model: Model,
+  request: Request,
+  { created, revision }: Extract<Answer, { readonly _tag: "Done" }>,
+  because: string,
+): Model => {
+  const key = keyOf(request)
+  const before = situationsOf(model, key)
+  if (request.do === "deploy") {
+    // What the log has and nobody could start is replaced without a conflict.
+    const from = before.filter(({ runs }) => (runs === request.n) !== created)
+    const after = from.map((now) => turnTo(now, request.n))
+    const known = know(model, key, after, because)
+    return created ? acknowledge(known, `deployed ${key}@${revision}`) : known
+  }
+  const after = before.flatMap((now) => {
+    const outcome = outcomeOf(request, now)
+    return outcome.answer === "Done" ? [outcome.after] : []
+  })
+  const what = request.do === "kill" ? "killed" : "is"
+  return acknowledge(know(model, key, after, because), `${what} ${key}@${revision}`)
+}
+
 /** What is known after `request` was answered. */
 export const answered = (model: Model, request: Request, answer: Answer): Model => {
   const key = keyOf(request)
-  const before = possibleOf(model, key)
-  const wanted: Want = request.do === "deploy" ? request.n : "none"
-  const because = `${request.do} was answered ${answer._tag}`
+  const before = situationsOf(model, key)
+  const because = `${JSON.stringify(request)} was answered ${JSON.stringify(answer)}`
   switch (answer._tag) {
     case "Refused":
       return model
-    case "Unknown":
-      return know(model, key, [...before, wanted], because)
-    case "Conflict":
-      return know(
-        model,
-        key,
-        before.filter((want) => want !== "none" && want !== wanted),
-        because,
-      )
-    case "NotFound":
-      return know(
-        model,
-        key,
-        before.filter((want) => want === "none"),
-        because,
-      )
-    case "Done": {
-      const was = before.filter((want) =>
-        request.do === "kill" ? want !== "none" : answer.created || want === wanted,
-      )
-      if (was.length === 0) return know(model, key, [], because)
-      const known = know(model, key, [wanted], because)
-      const what = request.do === "kill" ? "killed" : "deployed"
-      return request.do === "deploy" && !answer.created
-        ? known
-        : acknowledge(known, `${what} ${key}@${answer.revision}`)
+    case "Unknown": {
+      const after = before.map((now) => outcomeOf(request, now).after)
+      return know(model, key, [...before, ...after], because)
+    }
+    case "Done":
+      return done(model, request, answer, because)
+    default: {
+      const fits = before.filter((now) => outcomeOf(request, now).answer === answer._tag)
+      return know(model, key, fits, because)
     }
   }
 }
@@ -131,5 +205,10 @@ export const answered = (model: Model, request: Request, answer: Answer): Model 
 /** What is known once it was seen which sources run, by service key. */
 export const seen = (model: Model, running: ReadonlyMap<string, Want>): Model => ({
   ...model,
-  possible: new Map([...model.possible.keys()].map((key) => [key, [running.get(key) ?? "none"]])),
+  possible: new Map(
+    [...model.possible].map(([key, situations]) => {
+      const runs = running.get(key) ?? "none"
+      return [key, situations.filter((one) => one.runs === runs)]
+    }),
+  ),
 })

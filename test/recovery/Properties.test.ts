@@ -52,6 +52,8 @@ const carryOut = Effect.fnUntraced(function* (run: Run, command: Command) {
   switch (command.do) {
     case "deploy":
     case "kill":
+    case "swap":
+    case "rollback":
       return { kernel, model: answered(model, command, yield* ask(kernel, command)) }
     case "crash":
       kernel.world.crash(named(command.tenant, command.service))

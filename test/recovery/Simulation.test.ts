@@ -48,11 +48,16 @@ const deployOf = (n: 1 | 2, service: "a" | "b" = "a"): Request => ({
 })
 const killOf = (service: "a" | "b" = "a"): Request => ({ do: "kill", tenant: "t1", service })
 
+const swapTo = (n: 1 | 2): Request => ({ do: "swap", tenant: "t1", service: "a", n })
+const rollback: Request = { do: "rollback", tenant: "t1", service: "a" }
+
 /** Short sequences that meet every decision the deployer takes. */
 const short: ReadonlyArray<ReadonlyArray<Request>> = [
   [deployOf(1), deployOf(1), deployOf(2)],
   [deployOf(1), killOf(), deployOf(2)],
   [deployOf(1), deployOf(1, "b"), killOf()],
+  [deployOf(1), swapTo(2), rollback],
+  [deployOf(1), swapTo(1), swapTo(2), killOf(), deployOf(1)],
 ]
 
 const start = Effect.fnUntraced(function* (disk: Disk, faults: Faults) {
@@ -215,7 +220,7 @@ describe("simulation", () => {
             yield* failAt(requests, at, "after")
           }
         }),
-      { timeout: 60_000 },
+      { timeout: 120_000 },
     )
 
     it.effect(
@@ -235,7 +240,7 @@ describe("simulation", () => {
             }
           }
         }),
-      { timeout: 60_000 },
+      { timeout: 120_000 },
     )
   }
 

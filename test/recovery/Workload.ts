@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 
-import type { DeployError, KillError } from "../../src/kernel/services/Deployer.ts"
-import { deploy, type Kernel, kill, named } from "../kernel/harness/Machine.ts"
+import type { RollbackError } from "../../src/kernel/services/Deployer.ts"
+import { deploy, type Kernel, kill, named, rollback, swap } from "../kernel/harness/Machine.ts"
 import type { Answer, Request } from "./Model.ts"
 
 const answerOf = (error: { readonly _tag: string }): Answer => {
@@ -13,24 +13,38 @@ const answerOf = (error: { readonly _tag: string }): Answer => {
       return { _tag: "Conflict" }
     case "ServiceNotFound":
       return { _tag: "NotFound" }
+    case "NoPreviousRevision":
+      return { _tag: "NoPrevious" }
     default:
       return { _tag: "Refused" }
   }
 }
 
-/** Makes a request. */
-export const ask = (kernel: Kernel, request: Request): Effect.Effect<Answer> => {
+const carryOut = (
+  kernel: Kernel,
+  request: Request,
+): Effect.Effect<{ readonly created: boolean; readonly revision: number }, RollbackError> => {
   const name = named(request.tenant, request.service)
-  const asked: Effect.Effect<Answer, DeployError | KillError> =
-    request.do === "deploy"
-      ? Effect.map(
-          deploy(kernel, name, { n: request.n }),
-          ({ created, service: { revision } }): Answer => ({ _tag: "Done", created, revision }),
-        )
-      : Effect.map(kill(kernel, name), ({ revision }): Answer => ({
-          _tag: "Done",
-          created: true,
-          revision,
-        }))
-  return Effect.catch(asked, (error) => Effect.succeed(answerOf(error)))
+  switch (request.do) {
+    case "deploy":
+      return Effect.map(deploy(kernel, name, { n: request.n }), ({ created, service }) => ({
+        created,
+        revision: service.revision,
+      }))
+    case "swap":
+      return Effect.map(swap(kernel, name, { n: request.n }), changed)
+    case "rollback":
+      return Effect.map(rollback(kernel, name), changed)
+    case "kill":
+      return Effect.map(kill(kernel, name), changed)
+  }
 }
+
+const changed = ({ revision }: { readonly revision: number }) => ({ created: true, revision })
+
+/** Makes a request. */
+export const ask = (kernel: Kernel, request: Request): Effect.Effect<Answer> =>
+  carryOut(kernel, request).pipe(
+    Effect.map((came): Answer => ({ _tag: "Done", ...came })),
+    Effect.catch((error) => Effect.succeed(answerOf(error))),
+  )

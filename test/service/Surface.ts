@@ -26,11 +26,12 @@ const samples = {
   Event: new Event("x"), AbortSignal: new AbortController().signal, TextDecoder: new TextDecoder(), TextEncoder: new TextEncoder(),
   TextDecoderStream: new TextDecoderStream(), TextEncoderStream: new TextEncoderStream(),
 }
-export default { fetch(request, ctx) {
+let due = []
+export default { scheduled(event) { due = Object.keys(event) }, fetch(request, ctx) {
   const globals = Object.fromEntries(Object.getOwnPropertyNames(globalThis).map((name) => [name, classOf(globalThis[name], samples[name])]))
   const inner = (value) => typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
     ? Object.fromEntries(Object.entries(value).map(([name, one]) => [name, inner(one)])) : null
-  return Response.json({ globals, subtle: classOf(crypto.subtle).members, ctx: inner(ctx) })
+  return Response.json({ globals, subtle: classOf(crypto.subtle).members, due, ctx: inner(ctx) })
 } }`
 
 /** The members of one global. */
@@ -46,11 +47,14 @@ export type Names = { readonly [name: string]: Names | null }
 export interface Surface {
   readonly globals: Readonly<Record<string, Members>>
   readonly subtle: ReadonlyArray<string>
+  /** Members of the event that `scheduled` gets. */
+  readonly due: ReadonlyArray<string>
   readonly ctx: Names
 }
 
 /** Asks a service what it finds. */
 export const askSurface = Effect.gen(function* () {
   const instance = yield* startService(code)
+  yield* instance.scheduled({ cron: "* * * * *", scheduledTime: 0 })
   return JSON.parse((yield* ask(instance)).text) as Surface
 }).pipe(Effect.scoped, Effect.provide(threads))

@@ -4,9 +4,9 @@
  */
 import type { Sample } from "./Sample.ts"
 
-/** What may grow, and how much, per 1000 deployments and kills. */
+/** What may grow, and how much, per 1000 acknowledged changes. */
 interface Bound {
-  readonly what: "handles" | "rss" | "threads"
+  readonly what: "handles" | "processes" | "rss" | "threads"
   readonly per1000: number
   /** Growth below this is noise, whatever the rate. */
   readonly noise: number
@@ -19,6 +19,7 @@ const bounds: ReadonlyArray<Bound> = [
   { what: "rss", per1000: 4 * mebibyte, noise: 24 * mebibyte },
   { what: "handles", per1000: 2, noise: 16 },
   { what: "threads", per1000: 1, noise: 12 },
+  { what: "processes", per1000: 1, noise: 12 },
 ]
 
 /** Largest write-ahead log: a checkpoint comes every 4 MiB, unless somebody reads for long. */

@@ -4,17 +4,21 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 
+import { descendantsOf } from "../process/campaign/Leftovers.ts"
+
 /** One look at a kernel. Sizes are bytes. */
 export interface Sample {
   /** Seconds since the soak began. */
   readonly at: number
   /** Counts the kernel's processes, from 1. */
   readonly life: number
-  /** Deployments and kills so far. */
+  /** Acknowledged changes so far: deployments, kills, tokens, secrets. */
   readonly steps: number
   readonly rss: number
   readonly handles: number
   readonly threads: number
+  /** Those it started that still run: boxes, and what encloses them. */
+  readonly processes: number
   readonly database: number
   readonly wal: number
 }
@@ -27,6 +31,7 @@ export const columns = [
   "rss",
   "handles",
   "threads",
+  "processes",
   "database",
   "wal",
 ] as const satisfies ReadonlyArray<keyof Sample>
@@ -40,6 +45,7 @@ export const look = (pid: number, dataDir: string): Omit<Sample, "at" | "life" |
   return {
     rss: field("VmRSS") * 1024,
     threads: field("Threads"),
+    processes: descendantsOf(pid).length,
     handles: readdirSync(`/proc/${pid}/fd`).length,
     database: sizeOf(join(dataDir, "solo.db")),
     wal: sizeOf(join(dataDir, "solo.db-wal")),

@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { makeAudit } from "../process/campaign/Audit.ts"
 import { concerns as makers } from "../process/campaign/Concerns.ts"
 import { copyDirectory } from "../process/campaign/CrashImage.ts"
-import { type Figures, makeFigures } from "../process/campaign/Figures.ts"
+import type { Figures } from "../process/campaign/Figures.ts"
 import { makeRandom } from "../process/campaign/Random.ts"
 import { sleep, start, work } from "../process/campaign/Run.ts"
 import { look, type Sample } from "./Sample.ts"
@@ -23,14 +23,8 @@ const clients = 2
 /** How often a kernel is looked at. */
 const sampleMs = 1000
 
-/** What a soak came to. */
-export interface SoakResult {
-  readonly figures: Figures
-  readonly samples: ReadonlyArray<Sample>
-}
-
 const stepsOf = ({ counts }: Figures): number =>
-  (counts.get("acknowledged deployed") ?? 0) + (counts.get("acknowledged killed") ?? 0)
+  [...counts].reduce((sum, [what, n]) => sum + (what.startsWith("acknowledged ") ? n : 0), 0)
 
 /** How to soak. */
 export interface SoakOptions {
@@ -39,11 +33,16 @@ export interface SoakOptions {
   /** Kernels, one after the other, that share the time. */
   readonly lives: number
   readonly env: Readonly<Record<string, string>>
+  /** Where losses and steps are counted. */
+  readonly figures: Figures
+  readonly onSample: (sample: Sample) => void
+  /** Ends the kernel that runs, checks it, and starts no other. */
+  readonly signal: AbortSignal
 }
 
 /** Soaks. */
-export const soak = async ({ durationMs, seed, lives, env }: SoakOptions): Promise<SoakResult> => {
-  const figures = makeFigures()
+export const soak = async (options: SoakOptions): Promise<void> => {
+  const { durationMs, seed, lives, env, figures, signal } = options
   const root = mkdtempSync(join(tmpdir(), "solo-soak-"))
   const setting = {
     dataDir: join(root, "data"),
@@ -53,7 +52,6 @@ export const soak = async ({ durationMs, seed, lives, env }: SoakOptions): Promi
   const concerns = makers.map((make) => make(figures, clients))
   const audit = makeAudit(figures)
   const random = makeRandom(seed)
-  const samples: Array<Sample> = []
   const begun = performance.now()
   const verify = () => {
     copyDirectory(setting.dataDir, join(root, "copy"))
@@ -62,6 +60,7 @@ export const soak = async ({ durationMs, seed, lives, env }: SoakOptions): Promi
     for (const concern of concerns) concern.inspect?.(audit)
   }
   for (let life = 1; life <= lives + 1; life++) {
+    if (signal.aborted) break
     figures.round = life
     const run = await start(setting)
     await run.ready
@@ -74,10 +73,10 @@ export const soak = async ({ durationMs, seed, lives, env }: SoakOptions): Promi
     }
     const endsAt = begun + (durationMs * life) / lives
     const working = work(run, concerns, clients, random.fork(life), () => false)
-    while (performance.now() < endsAt && !run.conversation.gone.aborted) {
+    while (performance.now() < endsAt && !run.conversation.gone.aborted && !signal.aborted) {
       const at = Math.round((performance.now() - begun) / 1000)
       const seen = look(run.kernel.pid, setting.dataDir)
-      samples.push({ at, life, steps: stepsOf(figures), ...seen })
+      options.onSample({ at, life, steps: stepsOf(figures), ...seen })
       await sleep(sampleMs)
     }
     await run.end({ kind: "kill" })
@@ -85,5 +84,4 @@ export const soak = async ({ durationMs, seed, lives, env }: SoakOptions): Promi
     verify()
   }
   rmSync(root, { recursive: true, force: true })
-  return { figures, samples }
 }

@@ -19,7 +19,8 @@ const bytesOf = (value: ArrayBuffer | ArrayBufferView): Uint8Array =>
 export const extract = (init: unknown): { source: Source; type: string | undefined } => {
   if (init === undefined || init === null) return { source: null, type: undefined }
   if (init instanceof ReadableStream) {
-    if (init.locked) throw new TypeError("the stream of a body must not be locked")
+    if (init.locked || disturbed(init))
+      throw new TypeError("the stream of a body must be neither locked nor read from")
     return { source: init, type: undefined }
   }
   if (init instanceof ArrayBuffer || ArrayBuffer.isView(init))

@@ -60,7 +60,10 @@ export const crypto = {
       data: ArrayBuffer | ArrayBufferView,
     ): Promise<ArrayBuffer> {
       const name = String(typeof algorithm === "object" ? algorithm.name : algorithm).toUpperCase()
-      if (!Object.hasOwn(digests, name)) throw new TypeError(`no such digest: ${name}`)
+      if (!Object.hasOwn(digests, name))
+        throw domException(`no such digest: ${name}`, "NotSupportedError")
+      if (!ArrayBuffer.isView(data) && !(data instanceof ArrayBuffer))
+        throw new TypeError("digest takes bytes")
       const bytes = ArrayBuffer.isView(data)
         ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
         : new Uint8Array(data)

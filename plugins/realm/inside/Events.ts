@@ -3,6 +3,7 @@
  * needs them: no bubbling, no capture, since targets have no parents here.
  */
 import { reportError } from "./Failure.ts"
+import { now } from "./Host.ts"
 import { setTimer } from "./Timers.ts"
 
 const secret = Symbol("inside")
@@ -14,29 +15,116 @@ export const domException = (message: string, name: string): Error =>
     name,
   )
 
+interface EventInit {
+  readonly bubbles?: boolean
+  readonly cancelable?: boolean
+  readonly composed?: boolean
+}
+
+/** What a dispatch does to an event. */
+interface EventState {
+  target: unknown
+  currentTarget: unknown
+  canceled: boolean
+  stopped: boolean
+  dispatching: boolean
+  inPassive: boolean
+  isTrusted: boolean
+}
+
+/** Dispatches an event of the platform's own. */
+let dispatchTrusted: (target: EventTarget, type: string) => void
+let stateOf: (event: Event) => EventState
+let isEvent: (value: unknown) => value is Event
+
 /** https://dom.spec.whatwg.org/#event */
 export class Event {
-  readonly type: string
-  readonly bubbles: boolean
-  readonly cancelable: boolean
-  readonly timeStamp = Date.now()
-  readonly isTrusted: boolean = false
-  defaultPrevented = false
-  target: unknown = null
-  currentTarget: unknown = null
-  /** @internal */ stopped = false
+  readonly #type: string
+  readonly #bubbles: boolean
+  readonly #cancelable: boolean
+  readonly #composed: boolean
+  readonly #timeStamp = now()
+  readonly #state: EventState = {
+    target: null,
+    currentTarget: null,
+    canceled: false,
+    stopped: false,
+    dispatching: false,
+    inPassive: false,
+    isTrusted: false,
+  }
 
-  constructor(type: string, init: { bubbles?: boolean; cancelable?: boolean } = {}) {
-    this.type = String(type)
-    this.bubbles = Boolean(init.bubbles)
-    this.cancelable = Boolean(init.cancelable)
+  constructor(...[type, init]: [type: string, init?: EventInit | null]) {
+    if (arguments.length === 0) throw new TypeError("an event has a type")
+    this.#type = String(type)
+    this.#bubbles = Boolean(init?.bubbles)
+    this.#cancelable = Boolean(init?.cancelable)
+    this.#composed = Boolean(init?.composed)
+  }
+  get type(): string {
+    return this.#type
+  }
+  get bubbles(): boolean {
+    return this.#bubbles
+  }
+  get cancelable(): boolean {
+    return this.#cancelable
+  }
+  get composed(): boolean {
+    return this.#composed
+  }
+  get timeStamp(): number {
+    return this.#timeStamp
+  }
+  get isTrusted(): boolean {
+    return this.#state.isTrusted
+  }
+  get defaultPrevented(): boolean {
+    return this.#state.canceled
+  }
+  get target(): unknown {
+    return this.#state.target
+  }
+  get currentTarget(): unknown {
+    return this.#state.currentTarget
+  }
+  get eventPhase(): number {
+    return this.#state.dispatching ? 2 : 0
+  }
+  composedPath(): Array<unknown> {
+    return this.#state.dispatching ? [this.#state.target] : []
   }
   preventDefault(): void {
-    if (this.cancelable) this.defaultPrevented = true
+    if (this.#cancelable && !this.#state.inPassive) this.#state.canceled = true
   }
   stopPropagation(): void {}
   stopImmediatePropagation(): void {
-    this.stopped = true
+    this.#state.stopped = true
+  }
+  get [Symbol.toStringTag](): string {
+    return "Event"
+  }
+  static {
+    stateOf = (event) => event.#state
+    isEvent = (value): value is Event =>
+      typeof value === "object" && value !== null && #state in value
+  }
+}
+
+/** https://dom.spec.whatwg.org/#interface-customevent */
+export class CustomEvent extends Event {
+  readonly #detail: unknown
+
+  constructor(...[type, init]: [type: string, init?: (EventInit & { detail?: unknown }) | null]) {
+    if (arguments.length === 0) throw new TypeError("an event has a type")
+    super(type, init)
+    this.#detail = init?.detail ?? null
+  }
+  get detail(): unknown {
+    return this.#detail
+  }
+  override get [Symbol.toStringTag](): string {
+    return "CustomEvent"
   }
 }
 
@@ -44,7 +132,27 @@ type Handler = ((event: Event) => unknown) | { handleEvent: (event: Event) => un
 interface Listener {
   readonly type: string
   readonly handler: Handler
+  readonly capture: boolean
   readonly once: boolean
+  readonly passive: boolean
+}
+interface ListenerOptions {
+  readonly capture?: boolean
+  readonly once?: boolean
+  readonly passive?: boolean
+  readonly signal?: AbortSignal
+}
+
+const captureOf = (options: boolean | ListenerOptions | null | undefined): boolean =>
+  Boolean(typeof options === "object" || typeof options === "function" ? options?.capture : options)
+
+const call = (target: EventTarget, handler: Handler, event: Event): void => {
+  try {
+    if (typeof handler === "function") handler.call(target, event)
+    else handler.handleEvent(event)
+  } catch (error) {
+    reportError(error)
+  }
 }
 
 /** https://dom.spec.whatwg.org/#interface-eventtarget */
@@ -54,40 +162,79 @@ export class EventTarget {
   addEventListener(
     type: string,
     handler: Handler | null,
-    options: boolean | { once?: boolean; signal?: AbortSignal } = {},
+    options: boolean | ListenerOptions | null = {},
   ): void {
+    const capture = captureOf(options)
+    const { once, passive, signal } =
+      typeof options === "object" && options !== null ? options : ({} as ListenerOptions)
+    if (signal !== undefined && !(signal instanceof AbortSignal))
+      throw new TypeError("signal must be an AbortSignal")
     if (handler === null || handler === undefined) return
-    const { once = false, signal } = typeof options === "object" ? options : {}
+    if (typeof handler !== "function" && typeof handler !== "object")
+      throw new TypeError("a listener is a function or an object with handleEvent")
     if (signal?.aborted) return
-    if (this.#listeners.some((known) => known.type === type && known.handler === handler)) return
-    this.#listeners.push({ type: String(type), handler, once })
-    signal?.addEventListener("abort", () => this.removeEventListener(type, handler))
+    const listener: Listener = {
+      type: String(type),
+      handler,
+      capture,
+      once: Boolean(once),
+      passive: Boolean(passive),
+    }
+    if (this.#find(listener.type, handler, capture) !== undefined) return
+    this.#listeners.push(listener)
+    signal?.addEventListener("abort", () => this.#drop(listener))
   }
-  removeEventListener(type: string, handler: Handler | null): void {
-    this.#listeners = this.#listeners.filter(
-      (known) => known.type !== type || known.handler !== handler,
+  removeEventListener(
+    type: string,
+    handler: Handler | null,
+    options: boolean | ListenerOptions | null = {},
+  ): void {
+    const found = this.#find(String(type), handler, captureOf(options))
+    if (found !== undefined) this.#drop(found)
+  }
+  #find(type: string, handler: unknown, capture: boolean): Listener | undefined {
+    return this.#listeners.find(
+      (known) => known.type === type && known.handler === handler && known.capture === capture,
     )
   }
+  #drop(listener: Listener): void {
+    this.#listeners = this.#listeners.filter((known) => known !== listener)
+  }
   dispatchEvent(event: Event): boolean {
-    event.target = event.currentTarget = this
-    const attribute = (this as unknown as Record<string, unknown>)[`on${event.type}`]
-    const run = (handler: Handler) => {
-      if (event.stopped) return
-      try {
-        if (typeof handler === "function") handler.call(this as never, event)
-        else handler.handleEvent(event)
-      } catch (error) {
-        reportError(error)
-      }
-    }
-    if (typeof attribute === "function") run(attribute as Handler)
-    for (const listener of this.#listeners) {
-      if (listener.type !== event.type || !this.#listeners.includes(listener)) continue
-      if (listener.once) this.removeEventListener(listener.type, listener.handler)
-      run(listener.handler)
-    }
-    event.currentTarget = null
+    if (!isEvent(event)) throw new TypeError("dispatchEvent takes an Event")
+    const state = stateOf(event)
+    if (state.dispatching) throw domException("the event is under way", "InvalidStateError")
+    state.isTrusted = false
+    this.#dispatch(event, state)
     return !event.defaultPrevented
+  }
+  #dispatch(event: Event, state: EventState): void {
+    state.target = state.currentTarget = this
+    state.dispatching = true
+    const { type } = event
+    const attribute = (this as unknown as Record<string, unknown>)[`on${type}`]
+    if (typeof attribute === "function") call(this, attribute as Handler, event)
+    for (const listener of this.#listeners) {
+      if (state.stopped) break
+      if (listener.type !== type || !this.#listeners.includes(listener)) continue
+      if (listener.once) this.#drop(listener)
+      state.inPassive = listener.passive
+      call(this, listener.handler, event)
+      state.inPassive = false
+    }
+    state.currentTarget = null
+    state.dispatching = state.stopped = false
+  }
+  get [Symbol.toStringTag](): string {
+    return "EventTarget"
+  }
+  static {
+    dispatchTrusted = (target, type) => {
+      const event = new Event(type)
+      const state = stateOf(event)
+      state.isTrusted = true
+      target.#dispatch(event, state)
+    }
   }
 }
 
@@ -108,6 +255,9 @@ export class AbortSignal extends EventTarget {
   }
   get reason(): unknown {
     return this.#reason
+  }
+  override get [Symbol.toStringTag](): string {
+    return "AbortSignal"
   }
   throwIfAborted(): void {
     if (this.#aborted) throw this.#reason
@@ -144,7 +294,7 @@ export class AbortSignal extends EventTarget {
       signal.#aborted = true
       signal.#reason =
         reason === undefined ? domException("This operation was aborted", "AbortError") : reason
-      signal.dispatchEvent(new Event("abort"))
+      dispatchTrusted(signal, "abort")
     }
   }
 }
@@ -157,5 +307,8 @@ export class AbortController {
   }
   abort(reason?: unknown): void {
     abortSignal(this.#signal, reason)
+  }
+  get [Symbol.toStringTag](): string {
+    return "AbortController"
   }
 }

@@ -5,18 +5,39 @@ import { maxHeaderLength, maxHeaders } from "../Frame.ts"
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 // oxlint-disable-next-line no-control-regex -- the control characters are what is refused
-const refusedValue = /[\0\r\n]|[^\0-\u00ff]/
+const refusedValue = /[\0\r\n]/
+// oxlint-disable-next-line no-control-regex -- everything a byte can be
+const beyondBytes = /[^\0-\u00ff]/
+
+/** https://webidl.spec.whatwg.org/#es-ByteString */
+const byteString = (value: unknown): string => {
+  if (typeof value === "symbol") throw new TypeError("a symbol is no name or value of a header")
+  const text = String(value)
+  if (beyondBytes.test(text)) throw new TypeError("invalid header: it has characters over U+00FF")
+  return text
+}
 
 const nameOf = (name: unknown): string => {
-  const text = String(name)
+  const text = byteString(name)
   if (!token.test(text)) throw new TypeError(`invalid header name: ${JSON.stringify(text)}`)
   return text.toLowerCase()
 }
 
 const valueOf = (value: unknown): string => {
-  const text = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "")
+  const text = byteString(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "")
   if (refusedValue.test(text)) throw new TypeError("invalid header value")
   return text
+}
+
+/** The pairs of a record, read in the order that the standard says. */
+const pairsOf = (record: object): ReadonlyArray<readonly [string, string]> => {
+  const pairs: Array<readonly [string, string]> = []
+  for (const key of Reflect.ownKeys(record)) {
+    if (Reflect.getOwnPropertyDescriptor(record, key)?.enumerable !== true) continue
+    const name = byteString(key)
+    pairs.push([name, byteString((record as Record<PropertyKey, unknown>)[key])])
+  }
+  return pairs
 }
 
 export type HeadersInit =
@@ -27,23 +48,28 @@ export type HeadersInit =
 /** The headers as they were appended, whatever the service did to the class. */
 export let listOf: (headers: Headers) => ReadonlyArray<readonly [string, string]>
 
+/** https://fetch.spec.whatwg.org/#concept-header-list-sort-and-combine */
+let sorted: (headers: Headers) => ReadonlyArray<[name: string, value: string]>
+
 /** https://fetch.spec.whatwg.org/#headers-class */
 export class Headers {
   #list: Array<[name: string, value: string]> = []
 
-  constructor(init?: HeadersInit | null) {
-    if (init === undefined || init === null) return
-    if (typeof init !== "object") throw new TypeError("headers are made from pairs or an object")
-    const pairs: Iterable<Iterable<unknown>> =
-      Symbol.iterator in init
-        ? (init as Iterable<Iterable<unknown>>)
-        : Reflect.ownKeys(init)
-            .filter((key) => Object.getOwnPropertyDescriptor(init, key)?.enumerable)
-            .map((key) => [key, (init as Record<PropertyKey, unknown>)[key]])
-    for (const pair of pairs) {
-      const [name, value, ...rest] = [...pair]
-      if (value === undefined || rest.length > 0) throw new TypeError("a header is a pair")
-      this.append(name as string, value as string)
+  constructor(init?: HeadersInit) {
+    if (init === undefined) return
+    if ((typeof init !== "object" && typeof init !== "function") || init === null)
+      throw new TypeError("headers are made from pairs or an object")
+    const iterate = (init as { [Symbol.iterator]?: unknown })[Symbol.iterator]
+    if (iterate === undefined || iterate === null) {
+      for (const [name, value] of pairsOf(init)) this.append(name, value)
+      return
+    }
+    if (typeof iterate !== "function") throw new TypeError("headers are made from pairs")
+    const iterable = { [Symbol.iterator]: () => Reflect.apply(iterate, init, []) }
+    for (const pair of iterable as Iterable<Iterable<unknown>>) {
+      const both = [...pair]
+      if (both.length !== 2) throw new TypeError("a header is a pair")
+      this.append(both[0] as string, both[1] as string)
     }
   }
   append(name: string, value: string): void {
@@ -78,20 +104,16 @@ export class Headers {
   forEach(visit: (value: string, name: string, headers: Headers) => void, self?: unknown): void {
     for (const [name, value] of this) visit.call(self, value, name, this)
   }
-  *entries(): Generator<[string, string]> {
-    const names = [...new Set(this.#list.map(([name]) => name))].sort()
-    for (const name of names)
-      if (name === "set-cookie")
-        for (const value of this.getSetCookie()) yield [name, value] as [string, string]
-      else if (this.has(name)) yield [name, this.get(name)!]
+  entries(): IterableIterator<[string, string]> {
+    return new HeadersIterator(this, (pair) => pair) as never
   }
-  *keys(): Generator<string> {
-    for (const [name] of this.entries()) yield name
+  keys(): IterableIterator<string> {
+    return new HeadersIterator(this, ([name]) => name) as never
   }
-  *values(): Generator<string> {
-    for (const [, value] of this.entries()) yield value
+  values(): IterableIterator<string> {
+    return new HeadersIterator(this, ([, value]) => value) as never
   }
-  [Symbol.iterator](): Generator<[string, string]> {
+  [Symbol.iterator](): IterableIterator<[string, string]> {
     return this.entries()
   }
   get [Symbol.toStringTag](): string {
@@ -99,5 +121,39 @@ export class Headers {
   }
   static {
     listOf = (headers) => headers.#list
+    sorted = (headers) => {
+      const names = [...new Set(headers.#list.map(([name]) => name))].sort()
+      return names.flatMap((name): ReadonlyArray<[string, string]> => {
+        const values = headers.#list.filter(([known]) => known === name).map(([, value]) => value)
+        return name === "set-cookie"
+          ? values.map((value) => [name, value])
+          : [[name, values.join(", ")]]
+      })
+    }
   }
 }
+
+/** Shows what the headers are at each step: https://webidl.spec.whatwg.org/#es-iterator */
+class HeadersIterator {
+  readonly #headers: Headers
+  readonly #pick: (pair: [string, string]) => unknown
+  #index = 0
+
+  constructor(headers: Headers, pick: (pair: [string, string]) => unknown) {
+    this.#headers = headers
+    this.#pick = pick
+  }
+  next(): { readonly done: boolean; readonly value: unknown } {
+    const pair = sorted(this.#headers)[this.#index++]
+    return pair === undefined
+      ? { done: true, value: undefined }
+      : { done: false, value: this.#pick(pair) }
+  }
+}
+Object.setPrototypeOf(
+  HeadersIterator.prototype,
+  Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]())) as object,
+)
+Object.defineProperty(HeadersIterator.prototype, "next", { enumerable: true })
+Object.defineProperty(HeadersIterator.prototype, Symbol.toStringTag, { value: "Headers Iterator" })
+Reflect.deleteProperty(HeadersIterator.prototype, "constructor")

@@ -11,6 +11,7 @@ import { describeStack } from "./Failure.ts"
 import { services } from "./Fetch.ts"
 import { send, takeInbound } from "./Host.ts"
 import { type Request, received } from "./Messages.ts"
+import { abortScheduled, runScheduled } from "./Scheduled.ts"
 import { answerSecret, refuseSecrets, secrets } from "./Secrets.ts"
 import { answerStore, store } from "./Store.ts"
 
@@ -18,6 +19,7 @@ interface Service {
   readonly fetch: (request: Request, ctx: unknown) => unknown
   readonly start?: unknown
   readonly stop?: unknown
+  readonly scheduled?: unknown
 }
 
 /** What the kernel says about the instance. */
@@ -26,6 +28,7 @@ interface Identity {
   readonly serviceId: string
   readonly revision: number
   readonly env: Readonly<Record<string, string>>
+  readonly crons: ReadonlyArray<string>
 }
 
 const { parse } = JSON
@@ -36,17 +39,21 @@ let ctx: unknown
 
 const shape = "write `export default { fetch(request, ctx) { … } }`"
 
-const serviceOf = (value: unknown): Service => {
+const serviceOf = (value: unknown, crons: ReadonlyArray<string>): Service => {
   if (typeof value === "function")
     throw new TypeError(`the default export is a function, but must be an object: ${shape}`)
   if (typeof value !== "object" || value === null)
     throw new TypeError(`the default export must be an object: ${shape}`)
-  const { fetch, start, stop } = value as Record<string, unknown>
+  const { fetch, scheduled, start, stop } = value as Record<string, unknown>
   if (typeof fetch !== "function")
     throw new TypeError(`the default export has no method fetch: ${shape}`)
-  for (const [name, method] of Object.entries({ start, stop }))
+  for (const [name, method] of Object.entries({ start, stop, scheduled }))
     if (method !== undefined && typeof method !== "function")
       throw new TypeError(`the default export's ${name} must be a function`)
+  if (crons.length > 0 && scheduled === undefined)
+    throw new TypeError(
+      `the spec has crons, but the default export has no method scheduled: write \`export default { fetch(request, ctx) { … }, scheduled(event, ctx) { … } }\``,
+    )
   return value as Service
 }
 
@@ -63,7 +70,7 @@ export const start = async (
 ): Promise<void> => {
   try {
     await evaluated
-    const { tenantId, serviceId, revision, env } = parse(identity) as Identity
+    const { tenantId, serviceId, revision, env, crons } = parse(identity) as Identity
     ctx = Object.freeze({
       tenantId,
       serviceId,
@@ -75,7 +82,7 @@ export const start = async (
       services,
       signal: stopping.signal,
     })
-    service = serviceOf(namespace.default)
+    service = serviceOf(namespace.default, crons)
     await call("start")
     send(Outbound.ready, 0, "")
   } catch (error) {
@@ -115,6 +122,12 @@ const answer = async (id: number, head: string): Promise<void> => {
   }
 }
 
+const callScheduled = (event: unknown): unknown => {
+  const method = service?.scheduled
+  if (typeof method !== "function") throw new TypeError("the service has no method scheduled")
+  return Reflect.apply(method, service, [event, ctx])
+}
+
 const stop = async (): Promise<void> => {
   stopping.abort()
   refuseSecrets()
@@ -130,6 +143,7 @@ const stop = async (): Promise<void> => {
 export const receive = (type: number, id: number, text: string, value: number): void => {
   if (type === Inbound.requestHead) void answer(id, text)
   else if (type === Inbound.stop) void stop()
+  else if (type === Inbound.scheduled) void runScheduled(id, text, callScheduled)
   else if (type === Inbound.secretAnswer) answerSecret(id, value === 1, text)
   else if (type === Inbound.storeAnswer) answerStore(id, takeInbound(value))
   else if (isErrand(type)) receiveErrand(type, id, text, value)
@@ -142,6 +156,7 @@ export const receive = (type: number, id: number, text: string, value: number): 
     else if (type === Inbound.abort) {
       exchanges.delete(id)
       exchange?.abort()
+      abortScheduled(id)
     }
   }
 }

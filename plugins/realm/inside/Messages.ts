@@ -17,6 +17,13 @@ const methodOf = (method: unknown): string => {
   return normal.test(text) ? text.toUpperCase() : text
 }
 
+const urlOf = (input: unknown): string => {
+  const { href, password, username } = new URL(String(input))
+  if (username !== "" || password !== "")
+    throw new TypeError("the URL of a request holds no user name and no password")
+  return href
+}
+
 interface RequestInit {
   readonly method?: string
   readonly headers?: HeadersInit
@@ -74,7 +81,7 @@ export class Request extends Body {
       throw new TypeError(`a ${method} request has no body`)
     super(given !== undefined ? given.source : base === undefined ? null : bodyOf(base))
     this.#method = method
-    this.#url = base === undefined ? new URL(String(input)).href : base.url
+    this.#url = base === undefined ? urlOf(input) : base.url
     this.#headers = new Headers(init.headers ?? base?.headers)
     const signal = init.signal ?? base?.signal
     this.#signal = signal === undefined ? new AbortController().signal : signalOf(signal)
@@ -127,6 +134,8 @@ interface ResponseInit {
 
 const nullStatus = new Set([101, 204, 205, 304])
 const redirectStatus = new Set([301, 302, 303, 307, 308])
+/** Whether a response may name another place to go to. */
+export const isRedirect = (status: number): boolean => redirectStatus.has(status)
 // oxlint-disable-next-line no-control-regex -- the control characters are what is refused
 const reason = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 
@@ -167,13 +176,13 @@ export class Response extends Body {
       this.#headers.set("content-type", given.type)
   }
   get status(): number {
-    return this.#status
+    return this.#type === "error" ? 0 : this.#status
   }
   get statusText(): string {
     return this.#statusText
   }
   get ok(): boolean {
-    return this.#status >= 200 && this.#status <= 299
+    return this.status >= 200 && this.status <= 299
   }
   get headers(): Headers {
     return this.#headers

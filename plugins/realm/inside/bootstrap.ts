@@ -10,18 +10,15 @@ import "core-js/actual/structured-clone.js"
 import "core-js/actual/atob.js"
 import "core-js/actual/btoa.js"
 // oxlint-enable import/no-unassigned-import
-import {
-  TextDecoder,
-  TextDecoderStream,
-  TextEncoder,
-  TextEncoderStream,
-} from "@exodus/bytes/encoding-lite.js"
+import { TextEncoder, TextEncoderStream } from "@exodus/bytes/encoding-lite.js"
 import * as streams from "web-streams-polyfill"
 
 import { console } from "./Console.ts"
 import { crypto } from "./Crypto.ts"
-import { AbortController, AbortSignal, Event, EventTarget } from "./Events.ts"
+import { TextDecoder, TextDecoderStream } from "./Encoding.ts"
+import { AbortController, AbortSignal, CustomEvent, Event, EventTarget } from "./Events.ts"
 import { reportError } from "./Failure.ts"
+import { fetch } from "./Fetch.ts"
 import { Headers } from "./Headers.ts"
 import { inbound, now, outbound } from "./Host.ts"
 import { fail, receive, start } from "./Instance.ts"
@@ -47,6 +44,7 @@ const globals = {
   TextEncoderStream,
   AbortController,
   AbortSignal,
+  CustomEvent,
   Event,
   EventTarget,
   Headers,
@@ -54,6 +52,7 @@ const globals = {
   Response,
   console,
   crypto,
+  fetch,
   performance: { now, timeOrigin: epoch },
   self: globalThis,
   setTimeout: timer(false),
@@ -63,12 +62,16 @@ const globals = {
   reportError,
   queueMicrotask: (run: () => unknown): void => {
     if (typeof run !== "function") throw new TypeError("queueMicrotask takes a function")
-    void Promise.resolve().then(run).catch(reportError)
+    void Promise.resolve()
+      .then(() => run())
+      .catch(reportError)
   },
 }
 
 for (const name of ["WebAssembly", "SharedArrayBuffer", "Atomics", "console"])
   Reflect.deleteProperty(globalThis, name)
+// Left by a library.
+Reflect.deleteProperty(globalThis, "__core-js_shared__")
 for (const [name, value] of Object.entries(globals)) {
   // The bundler renames a class whose name a library uses for a global.
   if (typeof value === "function") Object.defineProperty(value, "name", { value: name })

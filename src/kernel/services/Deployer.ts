@@ -71,6 +71,15 @@ export class SwapInProgress extends Schema.TaggedError<SwapInProgress>()("SwapIn
   }
 }
 
+/** The tenant has as many hot swaps under way as it may: each keeps two revisions in memory. */
+export class TooManySwaps extends Schema.TaggedError<TooManySwaps>()("TooManySwaps", {
+  maximum: Schema.Int,
+}) {
+  override get message(): string {
+    return `the tenant may have at most ${this.maximum} hot swaps under way; wait for one`
+  }
+}
+
 /** The new revision never took over: nothing has changed. */
 export class SwapFailed extends Schema.TaggedError<SwapFailed>()("SwapFailed", {
   reason: Schema.String,
@@ -121,7 +130,7 @@ export type DeployError =
   | AppendError
 
 /** Why a swap came to nothing. The service is what it was before. */
-export type SwapError = DeployError | ServiceNotFound | SwapFailed | SwapRolledBack
+export type SwapError = DeployError | ServiceNotFound | TooManySwaps | SwapFailed | SwapRolledBack
 
 /** Why a rollback came to nothing. The service is what it was before. */
 export type RollbackError = SwapError | NoPreviousRevision | ArtifactDamaged

@@ -22,13 +22,14 @@ export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: st
   const vault = yield* Vault
   const outbound = yield* Outbound
   const { name, revision } = child
-  const { limits, env, secrets } = child.spec
+  const { crons, limits, env, secrets } = child.spec
   const program: Program = {
     name,
     revision,
     code,
     limits,
     env,
+    crons,
     readSecret: (secret) =>
       Effect.mapError(vault.read(name, secrets, secret), (error) => ({
         message: refusalOf(secret, error),

@@ -174,8 +174,13 @@ const commit = Effect.fnUntraced(function* (plan: SwapPlan, startedId: number) {
     return
   }
   const state = yield* Effect.option(desired.current)
-  const fact = Option.isSome(state) ? factOf(state.value, name) : undefined
-  if (fact?._tag !== "Deployed" || fact.eventId <= startedId) return yield* appended.failure
+  // As long as nobody can know, nothing is said about it; the next start tells the end.
+  if (Option.isNone(state)) return yield* appended.failure
+  const fact = factOf(state.value, name)
+  if (fact?._tag !== "Deployed" || fact.eventId <= startedId) {
+    yield* noteRollback(plan, startedId, appended.failure.message)
+    return yield* appended.failure
+  }
   child.deployedAt = fact.deployedAt
 })
 
@@ -194,10 +199,7 @@ export const hotSwap = Effect.fnUntraced(function* (plan: SwapPlan) {
   registry.put(child)
   const trouble = yield* Effect.onError(observe(plan), () => takeBack(plan, previous, true))
   if (trouble !== undefined) return yield* rollBack(plan, previous, startedId, trouble)
-  yield* commit(plan, startedId).pipe(
-    Effect.onError(() => takeBack(plan, previous, false)),
-    Effect.tapError(({ message }) => noteRollback(plan, startedId, message)),
-  )
+  yield* Effect.onError(commit(plan, startedId), () => takeBack(plan, previous, false))
   yield* swap.commit
   yield* supervisor.watch(child, code)
   if (previous !== undefined) yield* supervisor.stop(previous, { force: false })

@@ -15,9 +15,13 @@ import type { OutgoingRequest, OutgoingResponse } from "./Runtime.ts"
 export const maxErrandsPerTenant = 512
 export const maxErrands = 2048
 
-/** Requests one instance may send in a burst, and per second after that; further ones wait. */
-export const errandBurst = 1000
-export const errandsPerSecond = 500
+/** Calls of one service to others in a burst, and per second after that; further ones wait. */
+export const callBurst = 1000
+export const callsPerSecond = 500
+
+/** The same for requests of one tenant to the network: each takes a connection of its own. */
+export const journeyBurst = 400
+export const journeysPerSecond = 100
 
 /** Largest body of a request that goes out, and of its response, in bytes. */
 export const maxErrandBytes = 1024 * 1024 * 1024

@@ -6,12 +6,9 @@ import type { OutgoingRequest } from "./Runtime.ts"
 
 type Headers = OutgoingRequest["headers"]
 
-/** Headers of one connection (RFC 9110, 7.6.1), and those that say how a message is framed. */
+/** Headers of one connection (RFC 9110, 7.6.1). */
 const ofConnection: ReadonlySet<string> = new Set([
   "connection",
-  "content-length",
-  "expect",
-  "host",
   "http2-settings",
   "keep-alive",
   "proxy-authenticate",
@@ -23,7 +20,14 @@ const ofConnection: ReadonlySet<string> = new Set([
   "upgrade",
 ])
 
-/** The headers that pass, without those that `connection` declares to be of one connection. */
+/** What the kernel says about a request itself. */
+const ofRequest: ReadonlySet<string> = new Set(["content-length", "expect", "host"])
+
+/** The headers of a request that pass. */
+export const passingOut = (headers: Headers): Headers =>
+  passing(headers).filter(([name]) => !ofRequest.has(name))
+
+/** The headers that pass either way, in lower case, without those that `connection` declares to be of one connection. */
 export const passing = (headers: Headers): Headers => {
   const declared = new Set<string>()
   for (const [name, value] of headers)

@@ -8,21 +8,25 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 
 import { draft } from "../../domain/Event.ts"
-import type { TenantId } from "../../domain/Identifier.ts"
+import { serviceKey, type TenantId } from "../../domain/Identifier.ts"
 import { makeRecorder } from "../log/Recorder.ts"
+import { makeAbroad } from "./Abroad.ts"
 import { makeNeighbours } from "./Neighbours.ts"
 import {
-  errandBurst,
-  errandsPerSecond,
+  callBurst,
+  callsPerSecond,
   FetchFailed,
+  journeyBurst,
+  journeysPerSecond,
   maxErrandBytes,
   maxErrands,
   maxErrandsPerTenant,
   Outbound,
   type Sender,
 } from "./Outbound.ts"
-import { passing } from "./OutboundHeaders.ts"
+import { passing, passingOut } from "./OutboundHeaders.ts"
 import type { OutgoingRequest, OutgoingResponse } from "./Runtime.ts"
+import { Turns } from "./Turns.ts"
 
 /** Refused requests recorded per service and minute. */
 const maxDenialsRecorded = 10
@@ -35,9 +39,9 @@ class Places {
   /** Takes a place, or says why there is none. */
   take(tenantId: TenantId): string | undefined {
     const own = this.#ofTenant.get(tenantId) ?? 0
-    if (own >= maxErrandsPerTenant)
-      return `the tenant's services have ${maxErrandsPerTenant} requests under way, and that is all they may`
-    if (this.#all >= maxErrands) return "too many requests of all services are under way"
+    // Never more of one tenant than places are still free: a few cannot lock out the others.
+    if (own >= Math.min(maxErrandsPerTenant, maxErrands - this.#all))
+      return `the tenant's services have ${own} requests under way, as many as they may now`
     this.#ofTenant.set(tenantId, own + 1)
     this.#all++
     return undefined
@@ -48,19 +52,6 @@ class Places {
     if (left > 0) this.#ofTenant.set(tenantId, left)
     else this.#ofTenant.delete(tenantId)
     this.#all--
-  }
-}
-
-/** How long, in milliseconds, the next request of one sender has to wait for its turn. */
-const makeTurns = (now: () => number) => {
-  let left = errandBurst
-  let last = now()
-  return (): number => {
-    const time = now()
-    left = Math.min(errandBurst, left + (Math.max(0, time - last) * errandsPerSecond) / 1000)
-    last = time
-    left--
-    return left >= 0 ? 0 : Math.ceil((-left * 1000) / errandsPerSecond)
   }
 }
 
@@ -97,7 +88,11 @@ const make = Effect.gen(function* () {
       draft("fetch_denied", { destination, reason, unrecorded }, name),
     )
   const callNeighbour = yield* makeNeighbours(denied)
+  const goAbroad = yield* makeAbroad(denied)
   const places = new Places()
+  const now = () => clock.currentTimeMillisUnsafe()
+  const calls = new Turns<string>(callBurst, callsPerSecond, now)
+  const journeys = new Turns<TenantId>(journeyBurst, journeysPerSecond, now)
 
   const takePlace = Effect.fnUntraced(function* ({ name: { tenantId } }: Sender) {
     const full = places.take(tenantId)
@@ -106,22 +101,25 @@ const make = Effect.gen(function* () {
   }, Effect.uninterruptible)
 
   return Outbound.of({
-    open: (sender) => {
-      const turn = makeTurns(() => clock.currentTimeMillisUnsafe())
-      return Effect.fn("Outbound.send")(function* (request) {
+    open: (sender) =>
+      Effect.fn("Outbound.send")(function* (request) {
         yield* takePlace(sender)
-        const wait = turn()
+        const wait =
+          request.to === null
+            ? journeys.take(sender.name.tenantId)
+            : calls.take(serviceKey(sender.name))
         if (wait > 0) yield* Effect.sleep(wait)
         const outgoing = {
           ...request,
-          headers: passing(request.headers),
+          headers: passingOut(request.headers),
           body: limited(request.body, "request"),
         }
-        if (request.to === null)
-          return yield* new FetchFailed({ message: "this kernel has no network for services" })
-        return delivered(request, yield* callNeighbour(sender, request.to, outgoing))
-      })
-    },
+        const response =
+          request.to === null
+            ? yield* goAbroad(sender, outgoing)
+            : yield* callNeighbour(sender, request.to, outgoing)
+        return delivered(request, response)
+      }),
   })
 })
 

@@ -84,6 +84,16 @@ export interface ServiceResponse {
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   /** The body, or `null` when there is none. The service produces only as fast as it is pulled. */
   readonly body: Stream.Stream<Uint8Array, ServiceThrew> | null
+  /** The entire body, where the driver has it at hand: what `body` would give, at less cost. */
+  readonly whole?: Uint8Array
+}
+
+/** A due time, on its way to a service's `scheduled`. */
+export interface ScheduledEvent {
+  /** The cron expression, as the spec has it. */
+  readonly cron: string
+  /** The due time, in milliseconds since 1970. */
+  readonly scheduledTime: number
 }
 
 /** A request on its way out of a service. Every field is the service's word and nothing else. */
@@ -161,6 +171,8 @@ export interface Program {
   readonly code: string
   readonly limits: ServiceLimits
   readonly env: Readonly<Record<string, string>>
+  /** Its cron expressions. A service that has some and no method `scheduled` does not start. */
+  readonly crons: ReadonlyArray<string>
   /**
    * The value of a secret that the service asks for by any name at all. What fails says why, for
    * the service to read; it never holds a value. A driver bounds how many it asks for at once.
@@ -193,6 +205,11 @@ export interface Instance {
   readonly request: (
     request: ServiceRequest,
   ) => Effect.Effect<ServiceResponse, RequestError, Scope.Scope>
+  /**
+   * Calls the service's `scheduled`; succeeds when that has ended. Interrupting aborts it inside the
+   * service (`event.signal`). It counts as a request in flight.
+   */
+  readonly scheduled: (event: ScheduledEvent) => Effect.Effect<void, RequestError>
   /** Lets requests in flight end, runs the service's `stop`, ends the instance. Idempotent. */
   readonly stop: Effect.Effect<void>
   /** Ends the instance at once, whatever it does. Idempotent. */

@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-import { decideRestart } from "../../domain/Decision.ts"
+import { decideRestart, steadyMs } from "../../domain/Decision.ts"
 import { withDeadline } from "../Deadline.ts"
 import { KernelConfig, servicesShare } from "../KernelConfig.ts"
 import type { EventStore } from "../log/EventStore.ts"
@@ -133,17 +133,29 @@ const giveUp = Effect.fnUntraced(function* (child: Child, reason: string) {
   yield* noteOf(child, "service_gave_up", { revision, restarts, reason })
 })
 
-/** Counts a restart at `now`, and says how many there were within the window before it. */
-const recentRestarts = (restarts: Array<number>, now: number, maxSeconds: number): number => {
-  while (restarts.length > 0 && restarts[0]! <= now - maxSeconds * 1000) restarts.shift()
-  return restarts.length
+/** What is remembered of a child's restarts, for as long as it is watched. */
+interface History {
+  /** When they were, within the window. */
+  readonly times: Array<number>
+  /** How many were in a row, none followed by a steady run. */
+  quick: number
+  /** When the last one succeeded. */
+  ranFrom: number | undefined
+}
+
+/** Forgets what is over at `now`, and says how many restarts are within the window before it. */
+const recentRestarts = (history: History, now: number, maxSeconds: number): number => {
+  const { ranFrom, times } = history
+  if (ranFrom !== undefined && now - ranFrom >= steadyMs) history.quick = 0
+  while (times.length > 0 && times[0]! <= now - maxSeconds * 1000) times.shift()
+  return times.length
 }
 
 /** Restarts `child` until it runs again; answers whether it does. */
 const bringBack = Effect.fnUntraced(function* (
   child: Child,
   code: string,
-  restarts: Array<number>,
+  history: History,
   ended: InstanceExit,
 ) {
   const { revision, spec } = child
@@ -155,8 +167,8 @@ const bringBack = Effect.fnUntraced(function* (
     }
     const how = exit._tag === "Crashed" ? "crashed" : "stopped"
     const now = yield* Clock.currentTimeMillis
-    const recent = recentRestarts(restarts, now, spec.limits.maxSeconds)
-    const decision = decideRestart(spec, how, recent)
+    const recent = recentRestarts(history, now, spec.limits.maxSeconds)
+    const decision = decideRestart(spec, how, recent, history.quick)
     if (decision._tag === "Leave") {
       child.status = how === "crashed" ? "failed" : "stopped"
       return false
@@ -166,11 +178,14 @@ const bringBack = Effect.fnUntraced(function* (
       return false
     }
     child.status = "restarting"
-    restarts.push(now)
+    history.times.push(now)
+    history.quick += 1
+    history.ranFrom = undefined
     yield* Effect.sleep(decision.delayMs)
     child.restarts += 1
     const started = yield* Effect.result(start(child, code))
     if (started._tag === "Success") {
+      history.ranFrom = yield* Clock.currentTimeMillis
       yield* noteOf(child, "service_restarted", { revision, restarts: child.restarts })
       return true
     }
@@ -180,12 +195,12 @@ const bringBack = Effect.fnUntraced(function* (
 
 /** Watches `child` for as long as its policy says. */
 const keep = Effect.fnUntraced(function* (child: Child, code: string, ended?: InstanceExit) {
-  const restarts: Array<number> = []
+  const history: History = { times: [], quick: 0, ranFrom: undefined }
   let exit = ended
   while (true) {
     exit ??= yield* child.instance!.exit
     yield* release(child)
-    if (!(yield* bringBack(child, code, restarts, exit))) return
+    if (!(yield* bringBack(child, code, history, exit))) return
     exit = undefined
   }
 })

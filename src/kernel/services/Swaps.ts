@@ -10,13 +10,16 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
-import { serviceKey, type ServiceName } from "../../domain/Identifier.ts"
+import { serviceKey, type ServiceName, type TenantId } from "../../domain/Identifier.ts"
 import { withDeadline } from "../Deadline.ts"
 import { Readiness } from "../Readiness.ts"
-import { SwapInProgress } from "./Deployer.ts"
+import { SwapInProgress, TooManySwaps } from "./Deployer.ts"
 
 /** How long the shutdown waits for swaps to be undone, in milliseconds. */
 const undoTimeoutMs = 3000
+
+/** Swaps of one tenant that may be under way at once. */
+export const maxSwapsPerTenant = 16
 
 const kernelStops = "the kernel is stopping"
 
@@ -29,9 +32,28 @@ export interface OpenSwap {
 }
 
 interface Entry {
+  readonly tenantId: TenantId
   readonly reason: Deferred.Deferred<string>
   /** Completes when the swap is over for others: whether it was committed. */
   readonly over: Deferred.Deferred<boolean>
+}
+
+/** For how many a service may not be swapped now, and why. */
+const makeBars = () => {
+  const bars = new Map<string, Array<string>>()
+  return {
+    reasonFor: (name: ServiceName): string | undefined => bars.get(serviceKey(name))?.[0],
+    add: (name: ServiceName, reason: string) => {
+      const key = serviceKey(name)
+      bars.set(key, [...(bars.get(key) ?? []), reason])
+    },
+    remove: (name: ServiceName) => {
+      const key = serviceKey(name)
+      const left = bars.get(key)!.slice(1)
+      if (left.length === 0) bars.delete(key)
+      else bars.set(key, left)
+    },
+  }
 }
 
 /** Who swaps what. */
@@ -43,7 +65,7 @@ export class Swaps extends Context.Service<
       name: ServiceName,
     ) => <A, E, R>(
       use: (swap: OpenSwap) => Effect.Effect<A, E, R>,
-    ) => Effect.Effect<A, E | SwapInProgress, R>
+    ) => Effect.Effect<A, E | SwapInProgress | TooManySwaps, R>
     readonly isOpen: (name: ServiceName) => boolean
     /** Ends the swap of a service and waits for that; whether there was one to undo. */
     readonly end: (name: ServiceName, reason: string) => Effect.Effect<boolean>
@@ -59,22 +81,32 @@ export class Swaps extends Context.Service<
     Effect.gen(function* () {
       const readiness = yield* Readiness
       const entries = new Map<string, Entry>()
-      const bars = new Map<string, Array<string>>()
+      const bars = makeBars()
 
       const tell = (entry: Entry | undefined, reason: string) => {
         if (entry !== undefined) Deferred.doneUnsafe(entry.reason, Effect.succeed(reason))
       }
 
-      const enter = (name: ServiceName) =>
-        Effect.suspend(() => {
-          const key = serviceKey(name)
-          if (entries.has(key)) return Effect.fail(new SwapInProgress({ ...name }))
-          const entry: Entry = { reason: Deferred.makeUnsafe(), over: Deferred.makeUnsafe() }
-          entries.set(key, entry)
-          const reason = bars.get(key)?.[0]
-          if (reason !== undefined) tell(entry, reason)
-          return Effect.succeed(entry)
-        })
+      const countOf = (tenantId: TenantId) =>
+        [...entries.values()].filter((entry) => entry.tenantId === tenantId).length
+
+      const enter = Effect.fnUntraced(function* (name: ServiceName) {
+        const { serviceId, tenantId } = name
+        const key = serviceKey(name)
+        if (entries.has(key)) return yield* new SwapInProgress({ serviceId })
+        if (countOf(tenantId) >= maxSwapsPerTenant) {
+          return yield* new TooManySwaps({ maximum: maxSwapsPerTenant })
+        }
+        const entry: Entry = {
+          tenantId,
+          reason: Deferred.makeUnsafe(),
+          over: Deferred.makeUnsafe(),
+        }
+        entries.set(key, entry)
+        const reason = bars.reasonFor(name)
+        if (reason !== undefined) tell(entry, reason)
+        return entry
+      })
 
       const leave = (name: ServiceName, entry: Entry, committed: boolean) =>
         Effect.sync(() => {
@@ -114,18 +146,11 @@ export class Swaps extends Context.Service<
         bar: (name, reason) => (effect) =>
           Effect.acquireUseRelease(
             Effect.sync(() => {
-              const key = serviceKey(name)
-              bars.set(key, [...(bars.get(key) ?? []), reason])
-              tell(entries.get(key), reason)
+              bars.add(name, reason)
+              tell(entries.get(serviceKey(name)), reason)
             }),
             () => effect,
-            () =>
-              Effect.sync(() => {
-                const key = serviceKey(name)
-                const left = bars.get(key)!.slice(1)
-                if (left.length === 0) bars.delete(key)
-                else bars.set(key, left)
-              }),
+            () => Effect.sync(() => bars.remove(name)),
           ),
       })
     }),

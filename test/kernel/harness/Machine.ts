@@ -22,12 +22,15 @@ import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { Readiness } from "../../../src/kernel/Readiness.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
 import { Replayer } from "../../../src/kernel/recovery/Replayer.ts"
+import { Verifier } from "../../../src/kernel/recovery/Verifier.ts"
+import { Scheduler } from "../../../src/kernel/schedule/Scheduler.ts"
 import { Deployer } from "../../../src/kernel/services/Deployer.ts"
 import { Ingress } from "../../../src/kernel/services/Ingress.ts"
 import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { ServiceLogs } from "../../../src/kernel/services/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
+import { layerNoNetwork } from "../NoNetwork.ts"
 import { layerSecrets } from "../Secrets.ts"
 import { layerDigest } from "../Sha256.ts"
 import { type Disk, makeDisk, takeImage } from "./Disk.ts"
@@ -42,11 +45,13 @@ export interface Kernel {
   readonly ingress: Ingress["Service"]
   readonly store: EventStore["Service"]
   readonly replayer: Replayer["Service"]
+  readonly verifier: Verifier["Service"]
   readonly registry: Registry["Service"]
   readonly desired: DesiredState["Service"]
   readonly lifecycle: Lifecycle["Service"]
   readonly readiness: Readiness["Service"]
   readonly logs: ServiceLogs["Service"]
+  readonly scheduler: Scheduler["Service"]
 }
 
 /** How to boot. */
@@ -70,7 +75,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
   }).pipe(
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
-    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, LogStore.layerMemory)),
+    Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork, LogStore.layerMemory)),
     Layer.provideMerge(Logger.layer([])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(
@@ -84,11 +89,13 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     ingress: Context.get(context, Ingress),
     store: Context.get(context, EventStore),
     replayer: Context.get(context, Replayer),
+    verifier: Context.get(context, Verifier),
     registry: Context.get(context, Registry),
     desired: Context.get(context, DesiredState),
     lifecycle: Context.get(context, Lifecycle),
     readiness: Context.get(context, Readiness),
     logs: Context.get(context, ServiceLogs),
+    scheduler: Context.get(context, Scheduler),
   }
   const start = startup(() => "the test ends").pipe(
     Scope.provide(scope),

@@ -18,6 +18,8 @@ import {
   NotRunning,
   type Program,
   Runtime,
+  type ScheduledEvent,
+  ServiceThrew,
   StartFailed,
 } from "../../../src/kernel/services/Runtime.ts"
 
@@ -29,6 +31,9 @@ export const Script = Schema.Struct({
   /** `stuck` cannot even be interrupted: a driver that breaks its contract. */
   start: Schema.optionalKey(Schema.Literals(["fail", "hang", "stuck", "die"])),
   startMs: Schema.optionalKey(Schema.Finite),
+  /** What `scheduled` does: it takes so long, or never ends, or throws. */
+  scheduledMs: Schema.optionalKey(Schema.Finite),
+  scheduled: Schema.optionalKey(Schema.Literals(["hang", "throw"])),
   /** Crashes so long after every start. */
   crashAfterMs: Schema.optionalKey(Schema.Finite),
   /** Ends by itself, without a crash, so long after every start. */
@@ -65,6 +70,8 @@ export interface World {
   readonly living: Set<Living>
   /** Every successful start, every `stop`, `kill` and end of scope, in order: `start a/b@1`. */
   readonly history: Array<string>
+  /** Every due time that a service was called for, in order. */
+  readonly fired: Array<ScheduledEvent & { readonly key: string; readonly revision: number }>
   /** Replaces the script of a service, by service key, from its next compilation or start on. */
   readonly overrides: Map<string, Script>
   /** Source texts that are refused from now on, and those that break the compiler. */
@@ -135,6 +142,19 @@ const makeInstance = (world: World, script: Script, program: Program) =>
             Effect.sync(() => (inFlight -= 1)),
           )
         }),
+      scheduled: (event) =>
+        Effect.gen(function* () {
+          world.fired.push({ key, revision: program.revision, ...event })
+          if (script.scheduledMs !== undefined) yield* Effect.sleep(script.scheduledMs)
+          if (script.scheduled === "throw") return yield* new ServiceThrew({ message: "scripted" })
+          if (script.scheduled === "hang") return yield* Effect.never
+        }).pipe(
+          Effect.raceFirst(
+            Effect.flatMap(Deferred.await(exit), () =>
+              Effect.fail(new NotRunning({ message: "the instance ended" })),
+            ),
+          ),
+        ),
       stop: note("stop").pipe(
         Effect.andThen(Effect.sync(() => (stopping = true))),
         Effect.andThen(Effect.suspend(() => (inFlight > 0 ? idle : Effect.void))),
@@ -189,6 +209,7 @@ export const makeWorld = (): World => {
   const world: World = {
     living: new Set(),
     history: [],
+    fired: [],
     overrides: new Map(),
     uncompilable: new Set(),
     broken: new Set(),

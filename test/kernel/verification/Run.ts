@@ -19,6 +19,7 @@ import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { type InstanceExit, Runtime, StartFailed } from "../../../src/kernel/services/Runtime.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
 import { makeDisk } from "../harness/Disk.ts"
+import { layerNoNetwork } from "../NoNetwork.ts"
 import { layerSecrets } from "../Secrets.ts"
 import { layerDigest } from "../Sha256.ts"
 
@@ -48,6 +49,7 @@ const layerRuntime = Layer.succeed(Runtime, {
         request: () => Effect.die("nobody asks"),
         stop: end,
         kill: end,
+        scheduled: () => Effect.void,
         stats: Effect.succeed({ memoryBytes: 0, cpuMs: 0, inFlight: 0 }),
         logs: Stream.empty,
         exit: Deferred.await(ended),
@@ -70,6 +72,7 @@ const layerRun = (
         storage,
         layerDigest,
         layerSecrets,
+        layerNoNetwork,
         layerCompiler,
         layerRuntime,
         LogStore.layerMemory,

@@ -257,6 +257,16 @@ describe("a spec that names services", () => {
     assert.strictEqual(await deploy(bound, ["other"]), 403)
     assert.strictEqual(await deploy(bound, ["*"]), 403)
     assert.isBelow(await deploy(bound, ["caller"]), 300)
+    const token = await gateway.grant(bound)
+    const swap = async (services: ReadonlyArray<string>) =>
+      fetch(`${gateway.url}/v1/services/caller`, {
+        method: "PUT",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body: JSON.stringify({ ...spec("caller"), services }),
+      })
+    await assertProblem(await swap(["other"]), 403, "forbidden")
+    await assertProblem(await swap(["*"]), 403, "forbidden")
+    assert.notStrictEqual((await swap(["caller"])).status, 403)
   })
 
   it("names ids of services or all of them", async () => {

@@ -38,6 +38,7 @@ import {
   RootToken,
   RootTokenKept,
   Runtime,
+  Scheduler,
   ServiceConflict,
   ServiceLogs,
   type ServiceLogLine,
@@ -57,6 +58,7 @@ import {
   SwapRolledBack,
   type TenantId,
   TooManyServices,
+  TooManySwaps,
   Vault,
   type VerificationReport,
   Verifier,
@@ -120,6 +122,7 @@ export const deployFailures: Record<string, () => DeployError> = {
 const swapFailures: Record<string, () => SwapError> = {
   ...deployFailures,
   busy: () => new SwapInProgress({ serviceId: "x" }),
+  "too-many-swaps": () => new TooManySwaps({ maximum: 16 }),
   unhealthy: () => new SwapFailed({ reason: "its health path /up answered 500" }),
   back: () => new SwapRolledBack({ from: 1, to: 2, reason: "it crashed: boom" }),
 }
@@ -239,17 +242,15 @@ export const makeFakeKernel = () => {
     }),
     swap: Effect.fnUntraced(function* ({ tenantId }, spec, options = {}) {
       const { view } = yield* find(tenantId, spec.serviceId)
-      const failure = swapFailures[spec.source]
-      if (failure !== undefined) return yield* failure()
+      if (swapFailures[spec.source]) return yield* swapFailures[spec.source]!()
       const next = { ...view, revision: view.revision + 1, restarts: options.rollbackWindowMs ?? 0 }
       services.set(key(tenantId, spec.serviceId), { spec, view: next })
       return next
     }),
     rollback: Effect.fnUntraced(function* ({ tenantId }, serviceId) {
       const { spec, view } = yield* find(tenantId, serviceId)
-      const { revision } = view
-      if (revision === 1) return yield* new NoPreviousRevision({ serviceId, revision })
-      const next = { ...view, revision: revision - 1 }
+      if (view.revision === 1) return yield* new NoPreviousRevision({ serviceId, revision: 1 })
+      const next = { ...view, revision: view.revision - 1 }
       services.set(key(tenantId, serviceId), { spec, view: next })
       return next
     }),
@@ -372,6 +373,7 @@ export const makeFakeKernel = () => {
         start: () => Effect.die("not needed here"),
       }),
     ),
+    Layer.succeed(Scheduler, Scheduler.of({ schedulesOf: () => [] })),
     Layer.succeed(
       ServiceLogs,
       ServiceLogs.of({

@@ -238,6 +238,19 @@ describe("a response on its way out", () => {
     assert.notStrictEqual(response.headers.get("x-request-id"), "forged")
   })
 
+  it("sends the head of a body that does not begin", async () => {
+    gateway.kernel.control.serve = () =>
+      Effect.succeed({
+        status: 200,
+        headers: [["content-type", "text/event-stream"]],
+        body: Stream.never,
+      })
+    const leaving = new AbortController()
+    const response = await gateway.call("/services/acme/greeter/", { signal: leaving.signal })
+    assert.strictEqual(response.headers.get("content-type"), "text/event-stream")
+    leaving.abort()
+  })
+
   // A second request on the same connection is answered only if the first was delimited rightly.
   const twice = async (method: string): Promise<ReadonlyArray<string>> => {
     const { host } = new URL(gateway.url)

@@ -171,6 +171,7 @@ describe("services", () => {
 
   const refused: Record<string, readonly [number, string]> = {
     busy: [409, "swap-in-progress"],
+    "too-many-swaps": [429, "too-many-swaps"],
     unhealthy: [409, "swap-failed"],
     back: [409, "swap-rolled-back"],
     compile: [422, "source-invalid"],

@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import type { Program } from "solo"
 
 import { firstPieceMs } from "../../../plugins/realm/Call.ts"
 import {
@@ -25,6 +26,15 @@ import { Session } from "../../../plugins/realm/Session.ts"
 
 const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
 
+const bytes = (...all: ReadonlyArray<number>) => new Uint8Array(all)
+
+/** A batch that puts so many zeros under the key `a`. */
+const batchOf = (length: number) => {
+  const batch = new Uint8Array(10 + length + 2)
+  batch.set([0, 1, 0, 1, 97, 2])
+  new DataView(batch.buffer).setUint32(6, length)
+  return batch
+}
 /** The head of an errand to the network. */
 const errand = (
   id: number,
@@ -33,7 +43,7 @@ const errand = (
   length: number | null = null,
 ) => encode(Outbound.errandHead, id, text([null, method, "http://a/", headers, length]))
 
-const open = Effect.gen(function* () {
+const openWith = Effect.fnUntraced(function* (fetch: Program["fetch"]) {
   const sent: Array<Uint8Array> = []
   const broken: Array<string> = []
   const session: Session = yield* Session.make(
@@ -46,7 +56,7 @@ const open = Effect.gen(function* () {
     },
     {
       readSecret: () => Effect.never,
-      fetch: () => Effect.never,
+      fetch,
       store: { get: () => Effect.never, list: () => Effect.never, write: () => Effect.never },
     },
   )
@@ -54,6 +64,8 @@ const open = Effect.gen(function* () {
   yield* session.ready
   return { session, sent, broken }
 })
+
+const open = openWith(() => Effect.never)
 
 const get = { method: "GET", url: "http://a/", headers: [], body: null }
 
@@ -103,6 +115,23 @@ describe("Session", () => {
     ],
     "more secrets asked for at once than may be": Array.from({ length: 65 }, (_, id) =>
       encode(Outbound.secretWanted, id, text("x")),
+    ),
+    "a question to its store without a body": [encode(Outbound.storeRead, 1)],
+    "a key that goes beyond its frame": [encode(Outbound.storeRead, 1, bytes(0, 0, 9, 97))],
+    "a frame that goes beyond its question": [encode(Outbound.storeRead, 1, bytes(0, 0, 1, 97, 0))],
+    "a key that is no text": [encode(Outbound.storeRead, 1, bytes(0, 0, 1, 0xff))],
+    "a batch with a value of no format": [
+      encode(Outbound.storeWrite, 1, bytes(0, 1, 0, 1, 97, 3, 0, 0, 0, 0, 0, 0)),
+    ],
+    "a store asked twice at once": [
+      encode(Outbound.storeRead, 1, bytes(0, 0, 1, 97)),
+      encode(Outbound.storeRead, 1, bytes(0, 0, 1, 97)),
+    ],
+    "more questions to its store at once than may be": Array.from({ length: 65 }, (_, id) =>
+      encode(Outbound.storeRead, id, bytes(0, 0, 1, 97)),
+    ),
+    "more bytes for its store at once than may be": Array.from({ length: 5 }, (_, id) =>
+      encode(Outbound.storeWrite, id, batchOf(120_000)),
     ),
     "an errand that is no JSON": [encode(Outbound.errandHead, 1, new Uint8Array([123]))],
     "an errand to a number": [encode(Outbound.errandHead, 1, text([7, "GET", "", [], null]))],
@@ -282,6 +311,47 @@ describe("Session", () => {
       session.receive(encodeNumber(Outbound.requestCredit, 1, 4_000_000_000))
       for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
       assert.strictEqual(pieces(), (2 * windowCost) / maxChunkBytes)
+    }).pipe(Effect.scoped),
+  )
+
+  for (const [what, sent] of [
+    ["shorter", 2],
+    ["longer", 4],
+  ] as const)
+    it.effect(`fails the body of an errand that is ${what} than was said`, () =>
+      Effect.gen(function* () {
+        const carried: Array<string> = []
+        const { session, sent: frames } = yield* openWith(({ body }) =>
+          Stream.runDrain(body!).pipe(
+            Effect.tapError(({ message }) => Effect.sync(() => carried.push(message))),
+            Effect.as({ status: 200, headers: [], body: null }),
+          ),
+        )
+        session.receive(errand(1, "POST", [], 3))
+        session.receive(encode(Outbound.errandChunk, 1, new Uint8Array(sent)))
+        session.receive(encode(Outbound.errandEnd, 1))
+        for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+        assert.deepStrictEqual(carried, ["the body of the request is not as long as was said"])
+        assert.strictEqual(decode(frames.at(-1)!)!.type, Inbound.errandFailed)
+      }).pipe(Effect.scoped),
+    )
+
+  it.effect("sends the answer to an errand only within its credit, and forgets it at the end", () =>
+    Effect.gen(function* () {
+      const body = Stream.take(Stream.forever(Stream.make(new Uint8Array(maxChunkBytes))), 3)
+      const { session, sent } = yield* openWith(() =>
+        Effect.succeed({ status: 200, headers: [], body }),
+      )
+      const typesOf = () => sent.map((bytes) => decode(bytes)!.type)
+      session.receive(errand(1))
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      const { errandChunk, errandEnd, errandHead } = Inbound
+      assert.deepStrictEqual(typesOf(), [errandHead, errandChunk, errandChunk])
+      session.receive(encodeNumber(Outbound.errandCredit, 1, 4_000_000_000))
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      assert.deepStrictEqual(typesOf().slice(3), [errandChunk, errandEnd])
+      // Its id is free again.
+      session.receive(errand(1))
     }).pipe(Effect.scoped),
   )
 

@@ -27,7 +27,17 @@ const snippets: ReadonlyArray<string> = [
   threw("new Headers([['a', 'c\\nd']])"),
   threw("new Headers([['a', 'ÿĀ']])"),
   threw("new Headers([['a']])"),
+  threw("new Headers(null)"),
+  threw("new Headers([['a', 'b', 'c']])"),
+  threw("new Headers({ [Symbol('a')]: 'b' })"),
+  "return [...new Headers([['a', undefined], ['b', null]])]",
+  "const h = new Headers({ a: '1', b: '2' }), out = []; for (const [n] of h) { out.push(n); h.delete('b') } return [out, String(h.keys()), typeof Iterator.prototype.map.call(h.values(), (v) => v).next().value]",
+  "const log = []; new Headers(new Proxy({ a: '1', b: '2' }, { ownKeys(t) { log.push('keys'); return Reflect.ownKeys(t) }, getOwnPropertyDescriptor(t, k) { log.push('own ' + k); return Reflect.getOwnPropertyDescriptor(t, k) }, get(t, k) { log.push('get ' + String(k)); return t[k] } })); return log",
   // Response
+  threw(
+    "const s = new ReadableStream({ start(c) { c.enqueue(new Uint8Array(1)); c.close() } }); const r = s.getReader(); await r.read(); r.releaseLock(); new Response(s)",
+  ),
+  "return [Response.error().status, Response.error().type, Response.error().ok]",
   "const r = new Response('ü'); return [r.status, r.ok, r.statusText, r.type, r.bodyUsed, [...r.headers], await r.text(), r.bodyUsed]",
   "const r = Response.json({ a: [1] }, { status: 201, headers: { x: 'y' } }); return [r.status, [...r.headers], await r.json()]",
   "const r = Response.redirect('http://a/b', 301); return [r.status, r.headers.get('location'), r.body]",
@@ -55,6 +65,7 @@ const snippets: ReadonlyArray<string> = [
   "const q = new Request(new Request('http://a/b', { method: 'PUT', body: 'x' }), { headers: { n: '1' } }); return [q.method, q.headers.get('n'), await q.text()]",
   threw("new Request('http://a/', { body: 'x' })"),
   threw("new Request('/relative')"),
+  threw("new Request('http://user:password@a/')"),
   threw("new Request('http://a/', { method: 'CONNECT' })"),
   threw("new Request('http://a/', { method: 'a b' })"),
   // Encoding
@@ -78,6 +89,15 @@ const snippets: ReadonlyArray<string> = [
   "const out = []; const t = new EventTarget(); const f = (e) => out.push(e.type); t.addEventListener('a', f); t.addEventListener('a', f); t.addEventListener('a', () => out.push('once'), { once: true }); t.dispatchEvent(new Event('a')); t.removeEventListener('a', f); t.dispatchEvent(new Event('a')); return out",
   "const t = new EventTarget(); t.addEventListener('a', (e) => e.preventDefault()); return [t.dispatchEvent(new Event('a')), t.dispatchEvent(new Event('a', { cancelable: true }))]",
   "const t = new EventTarget(), out = []; t.addEventListener('a', (e) => { out.push(1); e.stopImmediatePropagation() }); t.addEventListener('a', () => out.push(2)); t.addEventListener('b', { handleEvent() { out.push(3) } }); t.dispatchEvent(new Event('a')); t.dispatchEvent(new Event('b')); return out",
+  threw("new Event()"),
+  threw("new EventTarget().dispatchEvent({ type: 'a' })"),
+  threw("new EventTarget().addEventListener('a', () => {}, { signal: null })"),
+  "const e = new CustomEvent('a', { detail: 7, cancelable: true }); return [e.type, e.detail, e.isTrusted, e.composed, e.eventPhase, e.composedPath().length, String(e), e instanceof Event]",
+  "const t = new EventTarget(), out = []; const f = () => out.push('f'); t.addEventListener('a', f); t.addEventListener('a', f, true); t.addEventListener('a', f, { capture: true }); t.removeEventListener('a', f, true); t.dispatchEvent(new Event('a')); return out",
+  "const t = new EventTarget(), c = new AbortController(), out = []; t.addEventListener('a', () => out.push(1), { signal: c.signal }); t.dispatchEvent(new Event('a')); c.abort(); t.dispatchEvent(new Event('a')); return out",
+  "const t = new EventTarget(); t.addEventListener('a', (e) => e.preventDefault(), { passive: true }); return t.dispatchEvent(new Event('a', { cancelable: true }))",
+  "const t = new EventTarget(), e = new Event('a'), out = []; t.addEventListener('a', (x) => { out.push(x.target === t, x.currentTarget === t, x.eventPhase); x.stopImmediatePropagation() }); t.dispatchEvent(e); return [out, e.currentTarget, e.eventPhase]",
+  "const c = new AbortController(); let trusted; c.signal.addEventListener('abort', (e) => (trusted = e.isTrusted)); c.abort(); return [trusted, String(c), String(c.signal)]",
   "const c = new AbortController(), out = []; c.signal.onabort = () => out.push('on'); c.signal.addEventListener('abort', () => out.push('listener')); c.abort(); c.abort('again'); return [out, c.signal.aborted, c.signal.reason.name]",
   "const c = new AbortController(); const s = AbortSignal.any([c.signal, new AbortController().signal]); c.abort(7); return [s.aborted, s.reason, AbortSignal.abort(1).reason]",
   "const s = AbortSignal.timeout(1); await new Promise((r) => s.addEventListener('abort', r)); return s.reason.name",
@@ -90,7 +110,10 @@ const snippets: ReadonlyArray<string> = [
   "const hex = (b) => [...new Uint8Array(b)].map((x) => x.toString(16).padStart(2, '0')).join(''); const out = []; for (const a of ['SHA-1', 'sha-256', { name: 'SHA-384' }, 'SHA-512']) out.push(hex(await crypto.subtle.digest(a, new TextEncoder().encode('abc')))); return out",
   "const a = crypto.getRandomValues(new Uint32Array(64)); const id = crypto.randomUUID(); return [a.length, new Set(a).size > 60, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id), id !== crypto.randomUUID()]",
   threw("crypto.getRandomValues(new Float32Array(1))"),
+  "try { await crypto.subtle.digest('MD5', new Uint8Array()) } catch (e) { return [e.name, e instanceof DOMException] }",
+  threw("await crypto.subtle.digest('SHA-1', 'text')"),
   // Timers and microtasks
+  "return await new Promise((resolve) => queueMicrotask((...all) => resolve(all.length)))",
   "const out = []; setTimeout(() => out.push(3), 20); setTimeout((x) => out.push(x), 1, 2); queueMicrotask(() => out.push(1)); const gone = setTimeout(() => out.push('never'), 1); clearTimeout(gone); out.push(0); await new Promise((r) => setTimeout(r, 40)); return out",
   "let n = 0; await new Promise((r) => { const i = setInterval(() => { if (++n === 3) { clearInterval(i); r() } }, 1) }); await new Promise((r) => setTimeout(r, 10)); return n",
   "const a = performance.now(); await new Promise((r) => setTimeout(r, 5)); const b = performance.now(); return [b > a, Math.abs(performance.timeOrigin + b - Date.now()) < 1000]",
@@ -117,5 +140,20 @@ it.live("the web's classes do what Node's do", () =>
       if (given !== expected) wrong.push({ code, expected, given })
     }
     assert.deepStrictEqual(wrong, [])
+  }).pipe(Effect.scoped, Effect.provide(layer)),
+)
+
+it.live("encodings that are not there say so", () =>
+  Effect.gen(function* () {
+    const instance = yield* startService(
+      `export default { fetch() {
+        for (const make of [() => new TextDecoder("shift_jis"), () => new TextDecoderStream("gbk")])
+          try { make(); return new Response("it is there") } catch (error) {
+            if (!(error instanceof RangeError) || !error.message.includes("is not there")) return new Response(error.stack)
+          }
+        return new Response([new TextDecoder().encoding, new TextDecoder("utf-16be").encoding, new TextDecoder("koi8-r").encoding].join())
+      } }`,
+    )
+    assert.strictEqual((yield* ask(instance)).text, "utf-8,utf-16be,koi8-r")
   }).pipe(Effect.scoped, Effect.provide(layer)),
 )

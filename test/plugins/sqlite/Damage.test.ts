@@ -158,15 +158,16 @@ describe("a damaged database file", () => {
   )
 })
 
-/** Makes a page of the log unreadable that a start does not need: one in the midst of its events. */
+/** Makes a page of the log unreadable that a start does not need: one of its older events. */
 const breakPage = (filename: string) => {
   const bytes = readFileSync(filename)
   const pageSize = bytes.readUInt16BE(16)
   const leaves: Array<number> = []
   for (let page = pageSize; page < bytes.length; page += pageSize) {
-    if (bytes[page] === 13) leaves.push(page)
+    const holdsEvents = bytes.subarray(page, page + pageSize).includes("fillerfiller")
+    if (bytes[page] === 13 && holdsEvents) leaves.push(page)
   }
-  bytes[leaves[Math.floor(leaves.length / 2)]!] = 0xff
+  bytes[leaves[Math.floor(leaves.length / 4)]!] = 0xff
   writeFileSync(filename, bytes)
 }
 
@@ -178,7 +179,7 @@ describe("a page that cannot be read", () => {
         const store = yield* EventStore
         yield* deploy(names)
         const filler = draft("system_shutdown_started", { reason: "filler".repeat(50) })
-        yield* Effect.forEach(Array.from({ length: 500 }), () => store.emit(filler), {
+        yield* Effect.forEach(Array.from({ length: 4000 }), () => store.emit(filler), {
           concurrency: "unbounded",
         })
       }).pipe(run(filename))

@@ -33,6 +33,12 @@ interface Fact {
   readonly revision: number
   /** `null` when it was killed. */
   readonly artifact: string | null
+  /** The highest revision that was ever begun. */
+  readonly highest: number
+  /** The revision that a rollback goes back to. */
+  readonly previous: number | undefined
+  /** The revision that a swap was begun to and that the log does not tell the end of. */
+  readonly open: number | undefined
 }
 
 /** What the log was found to say. It goes on from where the last audit ended. */
@@ -41,7 +47,7 @@ export interface Audit {
   readonly types: ReadonlyArray<string>
   /** By `tenant/service`. */
   readonly facts: ReadonlyMap<string, Fact>
-  /** Every `tenant/service@revision` that was deployed, with its artifact. */
+  /** Every `tenant/service@revision` that was deployed or swapped to, with its artifact. */
   readonly deployed: ReadonlyMap<string, string>
   /** Every `tenant/service@revision` that was killed. */
   readonly killed: ReadonlySet<string>
@@ -91,6 +97,38 @@ const chained = (previous: string, row: Row): string =>
     ]),
   )
 
+/** What an event of a swap means. */
+const noteSwap = (memory: Memory, figures: Figures, { id, type, payload }: Row, key: string) => {
+  const known = memory.facts.get(key)
+  const { from, to, revision, previousRevision, spec } = JSON.parse(payload)
+  if (known === undefined || known.artifact === null) {
+    figures.lose(2, `event ${id} (${type}) is about ${key}, which is not deployed`)
+    return
+  }
+  if ((from ?? previousRevision) !== known.revision) {
+    figures.lose(3, `event ${id} (${type}) goes from ${from ?? previousRevision} of ${key}`)
+  }
+  if (type === "hot_swap_started") {
+    if (to !== known.highest + 1 && to !== known.previous) {
+      figures.lose(3, `event ${id} swaps ${key}, ${JSON.stringify(known)}, to ${to}`)
+    }
+    memory.facts.set(key, { ...known, highest: Math.max(known.highest, to), open: to })
+    return
+  }
+  // A source that does not compile is refused before its swap begins.
+  if ((to ?? revision) !== known.open && type !== "hot_swap_failed") {
+    figures.lose(3, `event ${id} (${type}) ends a swap of ${key} that was not open`)
+  }
+  if (type !== "hot_swap_succeeded") {
+    memory.facts.set(key, { ...known, open: undefined })
+    return
+  }
+  const { artifact } = spec
+  const previous = known.revision
+  memory.deployed.set(`${key}@${revision}`, artifact)
+  memory.facts.set(key, { ...known, revision, artifact, previous, open: undefined })
+}
+
 /** What one event means, given all before it. */
 const note = (memory: Memory, figures: Figures, row: Row): void => {
   const key = `${row.tenant_id}/${row.service_id}`
@@ -106,17 +144,37 @@ const note = (memory: Memory, figures: Figures, row: Row): void => {
     case "service_deployed": {
       const { artifact } = payload.spec
       if (memory.deployed.has(revision)) figures.lose(3, `a second service_deployed of ${revision}`)
-      const expected = (memory.facts.get(key)?.revision ?? 0) + 1
+      const known = memory.facts.get(key)
+      const expected = (known?.highest ?? 0) + 1
       if (payload.revision !== expected) figures.lose(3, `${revision} follows ${expected - 1}`)
       memory.deployed.set(revision, artifact)
-      memory.facts.set(key, { revision: payload.revision, artifact })
+      memory.facts.set(key, {
+        revision: payload.revision,
+        artifact,
+        highest: expected,
+        previous: known === undefined || known.artifact === null ? undefined : known.revision,
+        open: undefined,
+      })
       return
     }
-    case "service_killed":
-      if (memory.facts.get(key)?.artifact === null) figures.lose(2, `${revision} was killed twice`)
+    case "service_killed": {
+      const known = memory.facts.get(key)
+      if (known?.artifact === null) figures.lose(2, `${revision} was killed twice`)
       memory.killed.add(revision)
-      memory.facts.set(key, { revision: payload.revision, artifact: null })
+      memory.facts.set(key, {
+        revision: payload.revision,
+        artifact: null,
+        highest: known?.highest ?? payload.revision,
+        previous: undefined,
+        open: undefined,
+      })
       return
+    }
+    case "hot_swap_started":
+    case "hot_swap_succeeded":
+    case "hot_swap_rolled_back":
+    case "hot_swap_failed":
+      return noteSwap(memory, figures, row, key)
     case "service_recovered": {
       const once = `${row.causation_id}:${key}`
       if (memory.recovered.has(once)) figures.lose(3, `${key} was recovered twice in one recovery`)
@@ -148,6 +206,14 @@ const checkWhole = (database: DatabaseSync, memory: Memory, figures: Figures): v
   }
   const check = database.prepare("PRAGMA quick_check(10)").all()
   if (check[0]?.["quick_check"] !== "ok") figures.lose(1, `quick_check: ${JSON.stringify(check)}`)
+}
+
+/** The artifact that was kept with an event. */
+const artifactIn = ({ payload, type }: Row): string | undefined => {
+  if (type === "hot_swap_started") return JSON.parse(payload).artifact
+  return ["service_deployed", "hot_swap_succeeded"].includes(type)
+    ? JSON.parse(payload).spec.artifact
+    : undefined
 }
 
 const readTokens = (database: DatabaseSync, memory: Memory): void => {
@@ -191,11 +257,11 @@ const readFrom = (memory: Memory, figures: Figures, path: string): void => {
         figures.lose(5, `event ${row.id} does not match its hash`)
       }
       note(memory, figures, row)
-      if (row.type === "service_deployed") {
-        const { spec } = JSON.parse(row.payload)
-        const source = artifact.all(spec.artifact)[0]?.["source"]
-        if (source === undefined || sha256(String(source)) !== spec.artifact) {
-          figures.lose(1, `event ${row.id}: artifact ${spec.artifact} is missing or changed`)
+      const named = artifactIn(row)
+      if (named !== undefined) {
+        const source = artifact.all(named)[0]?.["source"]
+        if (source === undefined || sha256(String(source)) !== named) {
+          figures.lose(1, `event ${row.id}: artifact ${named} is missing or changed`)
         }
       }
       memory.hashes.push(row.hash)

@@ -21,6 +21,12 @@ const eraRounds = 25
 /** Longest time, in milliseconds, between what a torn image must hold and the image. */
 const maxTornMs = 150
 
+/** Longest time, in milliseconds, that a busy machine gets to answer a round's requests. */
+const maxWorkMs = 8000
+
+/** How often a round looks whether it is over, in milliseconds. */
+const stepMs = 5
+
 /** What to do. */
 export interface CampaignOptions {
   readonly rounds: number
@@ -101,8 +107,15 @@ const trapFor = (era: Era, random: Random, phase: Phase) =>
 
 /** What happens to a kernel at work, beside its clients, until its end is due. */
 const accompany = async (era: Era, run: Run, plan: Plan, random: Random): Promise<Develop> => {
-  const until = performance.now() + plan.workMs
-  const rest = () => sleep(Math.max(0, until - performance.now()))
+  const begun = performance.now()
+  const before = run.answered()
+  const rest = async () => {
+    for (let worked = 0; !run.conversation.isEnding(); worked = performance.now() - begun) {
+      const isDone = worked >= plan.workMs && run.answered() - before >= plan.answers
+      if (isDone || worked >= maxWorkMs) return
+      await sleep(stepMs)
+    }
+  }
   if (plan.trap === "rotation") {
     await sleep(random.between(0, plan.workMs))
     await run.conversation.ask("POST", "/v1/master-key/rotate")
@@ -121,7 +134,7 @@ const accompany = async (era: Era, run: Run, plan: Plan, random: Random): Promis
     await rest()
     return async () => (await backup)()
   }
-  await Promise.race([rest(), run.kernel.ended])
+  await rest()
   return nothing
 }
 

@@ -5,6 +5,7 @@ import type { MakeConcern } from "./Concern.ts"
 import { makeEvents } from "./Events.ts"
 import { makeSecrets } from "./Secrets.ts"
 import { makeServices } from "./Services.ts"
+import { makeStores } from "./Stores.ts"
 import { makeTokens } from "./Tokens.ts"
 import { makeVerification } from "./Verification.ts"
 
@@ -13,6 +14,7 @@ export const concerns: ReadonlyArray<MakeConcern> = [
   makeServices,
   makeTokens,
   makeSecrets,
+  makeStores,
   makeEvents,
   makeVerification,
 ]

@@ -29,7 +29,9 @@ export interface Plan {
   readonly stillborn: ReadonlyArray<Stillborn>
   /** Whether clients begin before the kernel is ready. Then nothing is examined in this round. */
   readonly isEager: boolean
+  /** Clients work at least so long, and until so many requests were answered. */
   readonly workMs: number
+  readonly answers: number
   /** When, within the work, to take a crash image, and whether its end is torn off. */
   readonly image: { readonly atMs: number; readonly isTorn: boolean } | undefined
   /** The phase in which a trap is set for the kernel, which then ends before its end. */
@@ -56,8 +58,11 @@ const traps: ReadonlyArray<{ readonly weight: number; readonly phase: Phase }> =
   { weight: 3, phase: "shutdown" },
 ]
 
-/** Longest time that clients work in a round. */
+/** Longest time that clients work in a round, on a machine that lets them. */
 const maxWorkMs = 800
+
+/** Most answers a round waits for: what a quiet machine gives in about that time. */
+const maxAnswers = 60
 
 /** Longest time that a backup may take before it is killed, if it is to be. */
 const maxBackupMs = 500
@@ -85,6 +90,7 @@ export const makePlan = (random: Random, isFirst: boolean): Plan => {
     stillborn: [...migrations, ...stillbornOf(random)],
     isEager: random.chance(0.25),
     workMs,
+    answers: random.between(0, maxAnswers),
     image:
       !backup && random.chance(0.25)
         ? { atMs: random.between(0, workMs), isTorn: random.chance(0.5) }

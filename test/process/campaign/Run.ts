@@ -29,6 +29,8 @@ export interface Run {
   readonly conversation: Conversation
   /** Completes when it is ready. */
   readonly ready: Promise<void>
+  /** How many requests were answered so far. */
+  readonly answered: () => number
   readonly end: (how: End) => Promise<void>
 }
 
@@ -198,6 +200,8 @@ export const start = async (setting: Setting, trap?: Trap): Promise<Run> => {
   const kernel = await startKernel(withTrap(setting, trap), (child) => live(child, setting))
   let isReady = false
   let isTold = false
+  let answers = 0
+  const ask = asking(kernel, () => isEnding(), figures)
   const isSprung = () => trap !== undefined && existsSync(trap.sprung)
   const isEnding = () => isTold || isSprung()
   const gone = new AbortController()
@@ -217,10 +221,15 @@ export const start = async (setting: Setting, trap?: Trap): Promise<Run> => {
   return {
     kernel,
     ready: becoming,
+    answered: () => answers,
     conversation: {
       url: kernel.url,
       token: kernel.token,
-      ask: asking(kernel, isEnding, figures),
+      ask: async (...request) => {
+        const answer = await ask(...request)
+        if (answer !== undefined) answers++
+        return answer
+      },
       isReady: () => isReady,
       isEnding,
       gone: gone.signal,

@@ -1,12 +1,24 @@
 /**
- * Services that clients deploy, kill, deploy again and call. Each client owns some and knows what
+ * Services that clients deploy, swap, kill, deploy again and call. Each client owns some and knows what
  * each of them must be; a step that was not answered leaves two possibilities, never a third
  * (promises 1, 2, 3, 10). Some services are fought over: of those the log alone tells.
  */
-import type { Answer } from "../KernelProcess.ts"
 import { type Audit, sha256 } from "./Audit.ts"
 import type { Concern, Conversation, MakeConcern, Operation, Turn } from "./Concern.ts"
 import type { Figures } from "./Figures.ts"
+import {
+  acknowledge,
+  type Memory,
+  nameOf,
+  next,
+  nothing,
+  type Owned,
+  refusedSources,
+  sourceOf,
+  surprising,
+  type Truth,
+} from "./ServiceMemory.ts"
+import { makeSwaps } from "./ServiceSwaps.ts"
 
 /** Services per client. */
 const ownServices = 2
@@ -16,65 +28,13 @@ const contended = ["ring-0", "ring-1"] as const
 
 const sharedTenant = "shared"
 
-/** What a service is: its last revision, and what it answers if it lives. */
-interface Truth {
-  readonly revision: number
-  readonly text: string | null
-}
-
-interface Owned {
-  readonly tenant: string
-  readonly service: string
-  readonly client: number
-  /** One truth, or two while a step is in doubt. */
-  possible: ReadonlyArray<Truth>
-}
-
-/** Something a kernel said is durable. */
-interface Acknowledged {
-  readonly kind: "deployed" | "killed"
-  /** `tenant/service@revision`. */
-  readonly revision: string
-  readonly artifact: string
-}
-
-interface Memory {
-  readonly owned: ReadonlyArray<Owned>
-  /** Not yet looked for in the log. */
-  acknowledged: Array<Acknowledged>
-}
-
-const sourceOf = (text: string): string =>
-  `export default { fetch: (): Response => new Response(${JSON.stringify(text)}) }`
-
-const refusedSources = [
-  "export default { fetch: () => {",
-  "export default { start() { throw new Error('no') }, fetch: () => new Response('') }",
-]
-
-const nameOf = ({ tenant, service }: Pick<Owned, "service" | "tenant">) => `${tenant}/${service}`
-
-const surprising = (figures: Figures, what: string, answer: Answer) =>
-  figures.lose(1, `${what} was answered ${answer.status}: ${answer.text.slice(0, 300)}`)
-
-const acknowledge = (
-  memory: Memory,
-  figures: Figures,
-  kind: Acknowledged["kind"],
-  owned: Pick<Owned, "service" | "tenant">,
-  { revision, artifact }: { readonly revision: number; readonly artifact: string },
-) => {
-  memory.acknowledged.push({ kind, revision: `${nameOf(owned)}@${revision}`, artifact })
-  figures.count(`acknowledged ${kind}`)
-}
-
 const makeActs = (memory: Memory, figures: Figures) => {
   const settled = (turn: Turn) =>
     memory.owned.filter((own) => own.client === turn.client && own.possible.length === 1)
 
   const deploy = async (turn: Turn, own: Owned, text: string, source = sourceOf(text)) => {
     const before = own.possible[0]!
-    const after: Truth = { revision: before.revision + 1, text }
+    const after = next(before, text)
     const wasReady = turn.isReady()
     own.possible = [before, after]
     const answer = await turn.ask("POST", "/v1/services", {
@@ -100,7 +60,7 @@ const makeActs = (memory: Memory, figures: Figures) => {
 
   const kill = async (turn: Turn, own: Owned) => {
     const before = own.possible[0]!
-    const after: Truth = { revision: before.revision, text: null }
+    const after: Truth = { ...before, text: null, previous: null }
     const query = turn.random.chance(0.3) ? "?force=true" : ""
     own.possible = [before, after]
     const answer = await turn.ask("DELETE", `/v1/services/${own.service}${query}`, {
@@ -138,28 +98,30 @@ const makeContend = (memory: Memory, figures: Figures): Operation => ({
   run: async (turn) => {
     const own = { tenant: sharedTenant, service: turn.random.pick(contended) }
     const source = sourceOf(`${turn.client} ${turn.random.between(1, 3)}`)
-    const deploys = turn.random.chance(0.5)
-    const answer = deploys
-      ? await turn.ask("POST", "/v1/services", {
-          tenant: own.tenant,
-          body: { serviceId: own.service, source },
-        })
-      : await turn.ask("DELETE", `/v1/services/${own.service}`, { tenant: own.tenant })
+    const { tenant, service } = own
+    const path = `/v1/services/${service}`
+    const act = turn.random.pick(["deployed", "swapped", "rolled back", "killed"] as const)
+    const answer = await {
+      deployed: () =>
+        turn.ask("POST", "/v1/services", { tenant, body: { serviceId: service, source } }),
+      swapped: () => turn.ask("PUT", `${path}?rollbackWindowMs=5`, { tenant, body: { source } }),
+      "rolled back": () => turn.ask("POST", `${path}/rollback?rollbackWindowMs=0`, { tenant }),
+      killed: () => turn.ask("DELETE", path, { tenant }),
+    }[act]()
     if (answer === undefined) return figures.count("steps in doubt")
-    if (deploys && answer.status === 201) {
-      return acknowledge(memory, figures, "deployed", own, answer.json)
-    }
-    if (!deploys && answer.status === 200) {
-      return acknowledge(memory, figures, "killed", own, answer.json)
+    if (answer.status === (act === "deployed" ? 201 : 200)) {
+      const kind = act === "rolled back" ? "swapped" : act
+      return acknowledge(memory, figures, kind, own, answer.json)
     }
     if ([200, 409, 404].includes(answer.status)) return
     if (answer.status === 503 && turn.isEnding()) return
-    surprising(figures, `${deploys ? "deploy" : "kill"} ${nameOf(own)}`, answer)
+    surprising(figures, `${nameOf(own)} ${act}`, answer)
   },
 })
 
 const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operation> => {
   const { settled, deploy, kill, freshText } = makeActs(memory, figures)
+  const { swap, rollback } = makeSwaps(memory, figures)
   return [
     {
       name: "deploy",
@@ -174,6 +136,19 @@ const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operati
       }, settled),
     },
     { name: "kill", weight: 3, run: on(kill, settled) },
+    {
+      name: "swap",
+      weight: 5,
+      run: on((turn, own) => {
+        const { text } = own.possible[0]!
+        const again = text !== null && turn.random.chance(0.1)
+        if (!again && turn.random.chance(0.06)) {
+          return swap(turn, own, freshText(turn, own), turn.random.pick(refusedSources))
+        }
+        return swap(turn, own, again ? text : freshText(turn, own))
+      }, settled),
+    },
+    { name: "rollback", weight: 2, run: on(rollback, settled) },
     {
       name: "redeploy",
       weight: 3,
@@ -204,8 +179,8 @@ const makeOperations = (memory: Memory, figures: Figures): ReadonlyArray<Operati
 const lookFor = (memory: Memory, figures: Figures, audit: Audit): void => {
   for (const { kind, revision, artifact } of memory.acknowledged) {
     figures.count("acknowledgements checked: services")
-    if (kind === "deployed" && audit.deployed.get(revision) !== artifact) {
-      figures.lose(1, `the acknowledged deployment of ${revision} is not in the log`)
+    if (kind !== "killed" && audit.deployed.get(revision) !== artifact) {
+      figures.lose(1, `the acknowledged ${revision} (${kind}) is not in the log`)
     }
     if (kind === "killed" && !audit.killed.has(revision)) {
       figures.lose(1, `the acknowledged kill of ${revision} is not in the log`)
@@ -278,7 +253,9 @@ const examine = async (
       figures.lose(1, `${nameOf(own)} is ${view}, not one of ${JSON.stringify(own.possible)}`)
     }
     const fact = audit.facts.get(nameOf(own))
-    own.possible = [truth ?? { revision: fact?.revision ?? 0, text: null }]
+    // A swap that came to nothing has used up a number.
+    const highest = fact?.highest ?? 0
+    own.possible = [{ ...(truth ?? nothing), highest }]
   }
 }
 
@@ -307,7 +284,7 @@ export const makeServices: MakeConcern = (figures, clients) =>
         tenant: `tenant-${index % 3}`,
         service: `service-${index}`,
         client: index % clients,
-        possible: [{ revision: 0, text: null }],
+        possible: [nothing],
       })),
       acknowledged: [],
     },

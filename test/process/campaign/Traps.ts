@@ -46,6 +46,7 @@ const kinds: Readonly<Record<Phase, ReadonlyArray<Kind>>> = {
   ],
   commit: [
     events("service_deployed|service_killed", 4),
+    events("hot_swap_started|hot_swap_succeeded|hot_swap_rolled_back", 2),
     events("capability_granted|capability_revoked", 6),
     events("secret_stored|secret_revoked", 4),
     { statement: "DELETE FROM .?tokens", most: 3 },

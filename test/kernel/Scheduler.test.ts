@@ -1,0 +1,430 @@
+/**
+ * Schedules under the test's clock: each due time runs at most once, through crashes, restarts and
+ * clocks that jump, and whatever did not run is told once (promises 1 to 4 and 6).
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+
+import { countDue, timetableOf } from "../../src/domain/Timetable.ts"
+import { makeFaults } from "./harness/FaultyStorage.ts"
+import {
+  boot,
+  callerOf,
+  deploy,
+  halt,
+  type Kernel,
+  kill,
+  named,
+  pass,
+  pullPlug,
+  settle,
+  specOf,
+} from "./harness/Machine.ts"
+import { makeWorld, type World } from "./harness/ScriptedRuntime.ts"
+import { outside } from "./Workbench.ts"
+
+const a = named("acme", "a")
+const minute = 60_000
+const noon = Date.UTC(2026, 0, 1, 12)
+const everyMinute = { crons: ["* * * * *"] }
+
+const begin = TestClock.setTime(noon)
+
+/** A wall clock that can be set, while time itself goes on as the test lets it. */
+const settable = Effect.map(Clock.Clock, (clock) => {
+  let offset = 0
+  const now = () => clock.currentTimeMillisUnsafe() + offset
+  const wall: Clock.Clock = {
+    // The test goes on moving it.
+    ...clock,
+    currentTimeMillisUnsafe: now,
+    currentTimeMillis: Effect.sync(now),
+    currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
+    currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
+  }
+  return { wall, shift: (milliseconds: number) => void (offset += milliseconds) }
+})
+
+/** The due times that services were called for, in minutes after noon. */
+const fired = (world: World) =>
+  world.fired.map(({ scheduledTime }) => (scheduledTime - noon) / minute)
+
+const missedBy = (kernel: Kernel) =>
+  Effect.map(kernel.store.filter({ types: ["schedule_missed"] }), (events) =>
+    events.map(({ payload }) => payload as { count: number; dueAt: string; reason: string }),
+  )
+
+const missed = (kernel: Kernel) =>
+  Effect.map(missedBy(kernel), (all) => all.map(({ count, reason }) => `${count}: ${reason}`))
+
+const rows = (kernel: Kernel) =>
+  outside(kernel.disk.database, (database) => database.prepare("SELECT * FROM schedules").all())
+
+describe("Scheduler", () => {
+  it.effect("calls a service at its due times, all at their own", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, {}, { crons: ["*/2 * * * *", "3 * * * *", "30 1 * * * *"] })
+      yield* deploy(kernel, named("acme", "none"))
+      yield* pass(4 * minute, 15_000)
+      assert.deepStrictEqual(
+        kernel.world.fired.map(({ cron, scheduledTime }) => [
+          cron,
+          (scheduledTime - noon) / minute,
+        ]),
+        [
+          ["30 1 * * * *", 1.5],
+          ["*/2 * * * *", 2],
+          ["3 * * * *", 3],
+          ["*/2 * * * *", 4],
+        ],
+      )
+      assert.deepStrictEqual(kernel.scheduler.schedulesOf(a)[0], {
+        cron: "*/2 * * * *",
+        nextAt: "2026-01-01T12:06:00.000Z",
+        lastAt: "2026-01-01T12:04:00.000Z",
+        lastOutcome: "succeeded",
+      })
+      assert.deepStrictEqual(kernel.scheduler.schedulesOf(named("other", "a")), [])
+      assert.deepStrictEqual(yield* missed(kernel), [])
+    }),
+  )
+
+  it.effect("tells once what passed while the kernel was down, however long that was", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const first = yield* boot()
+      yield* deploy(first, a, {}, { crons: ["* * * * *", "0 * * * *"] })
+      yield* pass(minute + 30_000, 30_000)
+      const disk = pullPlug(first)
+      yield* halt(first)
+      yield* TestClock.setTime(noon + 365 * 24 * 60 * minute + 30_000)
+      const second = yield* boot({ disk })
+      yield* settle
+      const down = "the kernel was not running, or was recovering"
+      assert.deepStrictEqual(yield* missed(second), [
+        `${365 * 24 * 60 - 1}: ${down}`,
+        `${365 * 24}: ${down}`,
+      ])
+      assert.deepStrictEqual(fired(second.world), [])
+      yield* halt(second)
+      const third = yield* boot({ disk })
+      yield* pass(minute, 10_000)
+      assert.strictEqual((yield* missed(third)).length, 2, "told once")
+      assert.strictEqual(third.world.fired.length, 1)
+    }),
+  )
+
+  it.effect("serves a due time of a moment ago after a quick restart, and none twice", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const first = yield* boot()
+      yield* deploy(first, a, {}, everyMinute)
+      yield* pass(minute, 10_000)
+      yield* halt(first)
+      yield* TestClock.adjust(1000)
+      const second = yield* boot({ disk: first.disk })
+      yield* settle
+      assert.deepStrictEqual(fired(second.world), [], "12:01 had its turn")
+      yield* halt(second)
+      yield* TestClock.setTime(noon + 2 * minute + 5000)
+      const third = yield* boot({ disk: first.disk })
+      yield* settle
+      assert.deepStrictEqual(fired(third.world), [2])
+      assert.deepStrictEqual(yield* missed(third), [])
+    }),
+  )
+
+  it.effect("never runs again what a crash cut off, and tells of it", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const first = yield* boot()
+      yield* deploy(first, a, { scheduled: "hang" }, everyMinute)
+      yield* pass(minute)
+      assert.deepStrictEqual(fired(first.world), [1])
+      const second = yield* boot({ disk: pullPlug(first) })
+      yield* settle
+      assert.deepStrictEqual(fired(second.world), [])
+      assert.deepStrictEqual(yield* missed(second), [
+        "1: the kernel ended before the run was known to have ended",
+      ])
+      assert.strictEqual(second.scheduler.schedulesOf(a)[0]!.lastOutcome, "interrupted")
+    }),
+  )
+
+  it.effect("tells what passed during a run, and runs the last of it", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const kernel = yield* boot()
+      const limits = { requestTimeoutMs: 600_000 }
+      yield* deploy(kernel, a, { scheduledMs: 2.5 * minute }, { crons: ["*/30 * * * * *"], limits })
+      yield* pass(6 * minute, 10_000)
+      assert.deepStrictEqual(fired(kernel.world), [0.5, 3, 5.5])
+      assert.deepStrictEqual(yield* missed(kernel), [
+        "4: the run for an earlier due time had not ended",
+        "4: the run for an earlier due time had not ended",
+      ])
+    }),
+  )
+
+  it.effect("says why a run failed or took too long, a few times a minute, and goes on", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, { scheduled: "throw" }, { crons: ["* * * * * *"] })
+      const b = named("acme", "b")
+      const limits = { requestTimeoutMs: 100 }
+      yield* deploy(kernel, b, { scheduled: "hang" }, { ...everyMinute, limits })
+      yield* pass(3 * minute, 500)
+      const failures = yield* kernel.store.filter({ types: ["schedule_failed"] })
+      const of = (id: string) =>
+        failures.flatMap(({ payload, serviceId, type }) =>
+          serviceId === id && type === "schedule_failed" ? [payload] : [],
+        )
+      assert.deepStrictEqual(
+        of("b").map(({ dueAt, reason }) => [dueAt.slice(11, 16), reason]),
+        ["12:01", "12:02", "12:03"]
+          .map((at) => [at, "it did not end within 100 ms (limits.requestTimeoutMs)"])
+          .slice(0, of("b").length),
+      )
+      assert.isAtLeast(of("b").length, 2)
+      assert.isAtMost(of("a").length, 4 * 6, "bounded")
+      assert.strictEqual(of("a")[0]!.reason, "scripted")
+      assert.isTrue(of("a").some(({ unrecorded }) => unrecorded > 0))
+      assert.strictEqual(kernel.world.fired.filter(({ key }) => key === "acme/a").length, 180)
+      assert.strictEqual(kernel.scheduler.schedulesOf(a)[0]!.lastOutcome, "failed")
+    }),
+  )
+
+  it.effect(
+    "waits a moment for a service that restarts; misses, once a minute, for one that failed",
+    () =>
+      Effect.gen(function* () {
+        yield* begin
+        const kernel = yield* boot()
+        yield* deploy(kernel, a, {}, { ...everyMinute, limits: { maxRestarts: 1 } })
+        yield* pass(minute - 50)
+        kernel.world.crash(a)
+        yield* pass(50)
+        assert.deepStrictEqual(fired(kernel.world), [])
+        yield* pass(1000, 50)
+        assert.deepStrictEqual(fired(kernel.world), [1])
+        kernel.world.crash(a)
+        yield* pass(5 * minute, 10_000)
+        assert.deepStrictEqual(fired(kernel.world), [1])
+        const told = yield* missedBy(kernel)
+        assert.isTrue(told.every(({ reason }) => reason === "the service was failed"))
+        const count = told.reduce((sum, { count }) => sum + count, 0)
+        assert.include([4, 5], count)
+      }),
+  )
+
+  it.effect("ends with the service; its next life owes nothing", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, {}, everyMinute)
+      yield* pass(2 * minute, 30_000)
+      yield* kill(kernel, a)
+      yield* pass(10 * minute, 30_000)
+      assert.deepStrictEqual([fired(kernel.world), rows(kernel)], [[1, 2], []])
+      yield* deploy(kernel, a, {}, everyMinute)
+      yield* pass(minute, 30_000)
+      assert.deepStrictEqual(fired(kernel.world), [1, 2, 13])
+      yield* kill(kernel, a)
+      yield* deploy(kernel, a, { n: 2 }, { crons: ["30 * * * * *"] })
+      yield* pass(minute, 30_000)
+      const second = yield* boot({ disk: pullPlug(kernel) })
+      yield* settle
+      assert.deepStrictEqual(
+        rows(second).map(({ cron }) => cron),
+        ["30 * * * * *"],
+      )
+      assert.deepStrictEqual(yield* missed(second), [])
+    }),
+  )
+
+  it.effect("a swap keeps the account of an equal expression, and only the new revision runs", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, {}, everyMinute)
+      yield* pass(minute, 10_000)
+      const next = specOf("a", { n: 2 }, { crons: ["* * * * *", "30 * * * * *"] })
+      yield* Effect.forkChild(kernel.deployer.swap(callerOf("acme"), next, { rollbackWindowMs: 0 }))
+      yield* pass(2 * minute + 30_000, 10_000)
+      assert.deepStrictEqual(
+        kernel.world.fired.map(({ revision, scheduledTime }) => [
+          revision,
+          (scheduledTime - noon) / minute,
+        ]),
+        [
+          [1, 1],
+          [2, 1.5],
+          [2, 2],
+          [2, 2.5],
+          [2, 3],
+          [2, 3.5],
+        ],
+      )
+      assert.deepStrictEqual(yield* missed(kernel), [])
+      assert.strictEqual(rows(kernel).length, 2)
+    }),
+  )
+
+  it.effect("runs nothing without its account on disk, and goes on when there is room again", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const faults = makeFaults()
+      const kernel = yield* boot({ open: faults.open })
+      yield* deploy(kernel, a, {}, everyMinute)
+      yield* settle
+      faults.failWhile((sql) => sql.includes("INSERT INTO schedules"))
+      yield* pass(3 * minute, 1000)
+      assert.deepStrictEqual(fired(kernel.world), [])
+      faults.failWhile(() => false)
+      yield* pass(minute, 1000)
+      assert.deepStrictEqual(fired(kernel.world).at(-1), 4)
+      const told = (yield* missedBy(kernel)).reduce((sum, { count }) => sum + count, 0)
+      assert.strictEqual(told + kernel.world.fired.length, 4)
+    }),
+  )
+
+  it.effect("a clock set back runs nothing twice; one set forward is told once", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const { shift, wall } = yield* settable
+      yield* Effect.gen(function* () {
+        const kernel = yield* boot()
+        yield* deploy(kernel, a, {}, everyMinute)
+        yield* pass(3 * minute, 30_000)
+        shift(-60 * minute)
+        yield* pass(59 * minute, 30_000)
+        assert.deepStrictEqual(fired(kernel.world), [1, 2, 3])
+        yield* pass(2 * minute, 30_000)
+        assert.deepStrictEqual(fired(kernel.world), [1, 2, 3, 4])
+        shift(96 * minute + 30_000)
+        yield* pass(minute, 1000)
+        assert.deepStrictEqual(yield* missed(kernel), [
+          "96: the kernel was late, or the clock was set forward",
+        ])
+        assert.deepStrictEqual(fired(kernel.world), [1, 2, 3, 4, 101])
+      }).pipe(Effect.provideService(Clock.Clock, wall))
+    }),
+  )
+
+  it.effect("lost accounts cost reports, never a second run", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const first = yield* boot()
+      yield* deploy(first, a, {}, everyMinute)
+      yield* pass(minute, 30_000)
+      const disk = pullPlug(first)
+      outside(disk.database, (database) =>
+        database.exec("PRAGMA ignore_check_constraints = ON; UPDATE schedules SET outcome = 'odd'"),
+      )
+      yield* TestClock.adjust(5000)
+      const second = yield* boot({ disk })
+      yield* pass(minute, 5000)
+      assert.deepStrictEqual(fired(second.world), [2])
+      const gone = pullPlug(second)
+      outside(gone.database, (database) => database.exec("DROP TABLE schedules"))
+      const third = yield* boot({ disk: gone })
+      yield* pass(3 * minute, 30_000)
+      assert.deepStrictEqual(fired(third.world), [])
+      assert.strictEqual(third.registry.get(a)?.status, "running")
+    }),
+  )
+
+  it.effect("hundreds of services fire in a few transactions", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const faults = makeFaults()
+      let writes = 0
+      const kernel = yield* boot({ open: faults.open, settings: { maxServicesPerTenant: 1000 } })
+      for (let n = 0; n < 300; n++) yield* deploy(kernel, named("acme", `s${n}`), {}, everyMinute)
+      yield* settle
+      faults.failWhile((sql) => {
+        if (sql.includes("INSERT INTO schedules")) writes += 1
+        return false
+      })
+      yield* pass(minute)
+      assert.strictEqual(kernel.world.fired.length, 300)
+      assert.isBelow(writes, 20)
+    }),
+  )
+})
+
+const Step = Schema.Union([
+  Schema.Struct({ pass: Schema.Literals([1, 20, 60, 200]) }),
+  Schema.Struct({ jump: Schema.Literals([-4000, -90, -1, 1, 90, 4000]) }),
+  Schema.Literals(["crash", "restart", "service crash", "slow", "fast"]),
+])
+
+describe("schedules through anything", () => {
+  it.effect.prop(
+    "what ran and what was told as missed is what was due, and nothing ran twice",
+    [
+      Schema.Literals(["* * * * *", "*/7 * * * * *", "30 */2 * * * *", "0 0 * * *"]),
+      Schema.Array(Step).check(Schema.isMaxLength(14)),
+    ],
+    ([cron, steps]) => {
+      const through = Effect.fnUntraced(function* (shift: (milliseconds: number) => void) {
+        const world = makeWorld()
+        let kernel = yield* boot({ world })
+        yield* deploy(kernel, a, {}, { crons: [cron], limits: { maxRestarts: 1000 } })
+        yield* settle
+        for (const step of steps) {
+          if (step === "service crash") world.crash(a)
+          else if (step === "slow") world.overrides.set("acme/a", { scheduledMs: 25_000 })
+          else if (step === "fast") world.overrides.delete("acme/a")
+          else if (step === "restart" || step === "crash") {
+            const disk = step === "crash" ? pullPlug(kernel) : kernel.disk
+            yield* halt(kernel)
+            kernel = yield* boot({ world, disk })
+          } else if ("pass" in step) yield* pass(step.pass * 1000, 5000)
+          else {
+            shift(step.jump * 1000)
+          }
+          yield* settle
+        }
+        yield* pass(2 * minute, 5000)
+        const times = world.fired.map(({ scheduledTime }) => scheduledTime)
+        assert.deepStrictEqual(
+          times,
+          [...new Set(times)].sort((x, y) => x - y),
+          "at most once",
+        )
+        const [row] = rows(kernel) as unknown as ReadonlyArray<{
+          reached: number
+          missed: number
+        }>
+        const told = yield* kernel.store.filter({ types: ["schedule_missed"] })
+        const counted = told.reduce(
+          (sum, { payload }) => sum + (payload as { count: number }).count,
+          row?.missed ?? 0,
+        )
+        const cutOff = told.filter(({ payload }) =>
+          (payload as { reason: string }).reason.includes("known to have ended"),
+        ).length
+        const table = timetableOf(cron)
+        if (table._tag !== "Success" || row === undefined) return
+        const due = countDue(table.success, noon, row.reached)
+        assert.isAtLeast(times.length + counted, due, "none without a turn or a word")
+        assert.isAtMost(times.length + counted, due + cutOff, "none told twice")
+        assert.isAtMost(told.length, 2 * steps.length + 6, "few words")
+        yield* halt(kernel)
+      }, Effect.scoped)
+      return Effect.gen(function* () {
+        yield* begin
+        const { shift, wall } = yield* settable
+        yield* Effect.provideService(through(shift), Clock.Clock, wall)
+      })
+    },
+    { arbitrary: { runs: 25 } },
+  )
+})

@@ -1,0 +1,35 @@
+/**
+ * Turns are taken at the rate they come back, by each for themselves, and those who are done are
+ * forgotten (promise 4).
+ */
+import { assert, describe, it } from "@effect/vitest"
+
+import { Turns } from "../../src/kernel/services/Turns.ts"
+
+describe("Turns", () => {
+  it("lets a burst through, then so many a second, for each of them", () => {
+    let now = 0
+    const turns = new Turns<string>(3, 10, () => now)
+    const waits = (who: string, count: number) =>
+      Array.from({ length: count }, () => turns.take(who))
+    assert.deepStrictEqual(waits("a", 5), [0, 0, 0, 100, 200])
+    assert.deepStrictEqual(waits("b", 1), [0])
+    now = 200
+    assert.deepStrictEqual(waits("a", 1), [100])
+    now = 10_000
+    assert.deepStrictEqual(waits("a", 4), [0, 0, 0, 100])
+    // A clock that was set back gives nothing and takes nothing.
+    now = 0
+    assert.deepStrictEqual(waits("a", 1), [200])
+  })
+
+  it("forgets nobody who still waits, however many come", () => {
+    let now = 0
+    const turns = new Turns<number>(1, 1, () => now)
+    turns.take(-1)
+    turns.take(-1)
+    for (let who = 0; who < 5000; who++) turns.take(who)
+    now = 500
+    assert.strictEqual(turns.take(-1), 1500)
+  })
+})
