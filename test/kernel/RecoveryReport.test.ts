@@ -81,10 +81,12 @@ describe("a recovery", () => {
           { ...slow, revision: 2, outcome: "recovered", reason: null, durationMs: 500 },
         ],
       )
+      assert.strictEqual((yield* kernel.store.filter()).length, yield* kernel.store.lastId)
       const told = (yield* kernel.store.filter({ sinceId: started!.id - 1 })).filter(({ type }) =>
         /recover/.test(type),
       )
       assert.deepStrictEqual(told.shift()?.payload, { services: 3 })
+      assert.strictEqual(told.at(-1)?.causationId, started!.id)
       assert.deepStrictEqual(told.pop()?.payload, {
         recovered: 2,
         skipped: 0,
@@ -257,6 +259,38 @@ describe("a recovery", () => {
       assert.strictEqual((yield* reportOf(next)).eventsReplayed, 0)
       yield* deploy(next, slow)
       assert.strictEqual((yield* reportOf(yield* reboot(next))).eventsReplayed, 1)
+    }),
+  )
+
+  it.effect("a service that was killed or deployed anew before its turn is not touched", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const [a, b, c] = [named("acme", "a"), named("acme", "b"), named("acme", "c")]
+      for (const name of [a, b, c]) yield* deploy(kernel, name, { n: 1 })
+      const world = makeWorld()
+      for (const id of ["a", "b", "c"]) world.overrides.set(`acme/${id}`, { startMs: 500 })
+      const settings = { recoveryConcurrency: 1 }
+      const [next, start] = yield* build({ disk: pullPlug(kernel), world, settings })
+      const starting = yield* Effect.forkChild(start)
+      yield* pass(250)
+      world.overrides.clear()
+      yield* kill(next, b)
+      yield* kill(next, c)
+      yield* deploy(next, c, { n: 2 })
+      yield* pass(500)
+      yield* Fiber.join(starting)
+      const { services } = yield* reportOf(next)
+      assert.deepStrictEqual(
+        Object.fromEntries(services.map(({ reason, serviceId }) => [serviceId, reason])),
+        {
+          a: null,
+          b: "it was killed meanwhile",
+          c: "a newer deployment took its place",
+        },
+      )
+      assert.deepStrictEqual(running(next), ["acme/a@1", "acme/c@2"])
+      assert.strictEqual(yield* statusOf(next, b), "absent")
+      yield* halt(next)
     }),
   )
 })
