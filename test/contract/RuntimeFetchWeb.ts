@@ -105,7 +105,7 @@ export const fetchWebContract = (name: string, layer: Layer.Layer<Runtime, unkno
     const refused: Readonly<Record<string, readonly [act: string, says: RegExp, hops: number]>> = {
       "a loop": ["fetch('http://a/loop')", /more than 20 redirects/, 21],
       "a file": ["fetch('http://a/file')", /only http: and https:/, 1],
-      "a user": ["fetch('http://a/user')", /user or a password/, 1],
+      "a user": ["fetch('http://a/user')", /no user name/, 1],
       "what the kernel refuses": ["fetch('http://a/inside')", /not for you/, 2],
       "an error mode": ["fetch('http://a/301', { redirect: 'error' })", /redirect is error/, 1],
       "a stream to be sent again": [
@@ -117,7 +117,7 @@ export const fetchWebContract = (name: string, layer: Layer.Layer<Runtime, unkno
       "no URL": ["fetch()", /URL/, 0],
       "a data URL": ["fetch('data:,x')", /only http: and https:/, 0],
       "a file URL": ["fetch('file:///etc/passwd')", /only http: and https:/, 0],
-      "a password": ["fetch('http://user:password@a/')", /user or a password/, 0],
+      "a password": ["fetch('http://user:password@a/')", /no user name/, 0],
     }
     for (const [what, [act, says, count]] of Object.entries(refused))
       test(`${what} is a TypeError`, () =>
