@@ -105,7 +105,7 @@ export const fetchWebContract = (name: string, layer: Layer.Layer<Runtime, unkno
     const refused: Readonly<Record<string, readonly [act: string, says: RegExp, hops: number]>> = {
       "a loop": ["fetch('http://a/loop')", /more than 20 redirects/, 21],
       "a file": ["fetch('http://a/file')", /only http: and https:/, 1],
-      "a user": ["fetch('http://a/user')", /no user name/, 1],
+      "a user": ["fetch('http://a/user')", /user or a password/, 1],
       "what the kernel refuses": ["fetch('http://a/inside')", /not for you/, 2],
       "an error mode": ["fetch('http://a/301', { redirect: 'error' })", /redirect is error/, 1],
       "a stream to be sent again": [
