@@ -123,7 +123,14 @@ const accompany = async (era: Era, run: Run, plan: Plan, random: Random): Promis
   if (plan.image !== undefined) {
     await sleep(plan.image.atMs)
     if (run.conversation.isEnding()) return nothing
-    const developed = await photograph(era, run, plan.image.isTorn, random)
+    const developed = await photograph(era, run, plan.image.isTorn, random).catch(
+      (error: NodeJS.ErrnoException) => {
+        // A trap may have sprung meanwhile: there is nobody left to take a picture of.
+        if (error.code !== "ESRCH" && error.code !== "ENOENT") throw error
+        era.figures.count("images: the kernel was gone")
+        return nothing
+      },
+    )
     await rest()
     return developed
   }

@@ -15,12 +15,20 @@ interface Revision {
 export interface Truth extends Revision {
   /** The highest revision that was ever begun: the next one counts on from it. */
   readonly highest: number
+  /** Whether swaps that came to nothing may have used up further numbers. */
+  readonly isHighestOpen: boolean
   /** What a rollback goes back to. */
   readonly previous: Revision | null
 }
 
 /** Never deployed. */
-export const nothing: Truth = { revision: 0, text: null, highest: 0, previous: null }
+export const nothing: Truth = {
+  revision: 0,
+  text: null,
+  highest: 0,
+  isHighestOpen: false,
+  previous: null,
+}
 
 /** A service of one client. */
 export interface Owned {
@@ -81,5 +89,15 @@ export const next = (before: Truth, text: string): Truth => ({
   revision: before.highest + 1,
   text,
   highest: before.highest + 1,
+  isHighestOpen: before.isHighestOpen,
   previous: before.text === null ? null : { revision: before.revision, text: before.text },
 })
+
+/** Whether a service may be this revision after a step that was to make it `after`. */
+export const mayBe = (after: Truth, revision: number): boolean =>
+  revision === after.revision ||
+  (after.isHighestOpen && after.revision === after.highest && revision > after.revision)
+
+/** What a service is after a step that was answered with this revision. */
+export const settledAs = (after: Truth, revision: number): Truth =>
+  revision > after.highest ? { ...after, revision, highest: revision } : after

@@ -8,10 +8,12 @@ import type { Turn } from "./Concern.ts"
 import type { Figures } from "./Figures.ts"
 import {
   acknowledge,
+  mayBe,
   type Memory,
   nameOf,
   next,
   type Owned,
+  settledAs,
   sourceOf,
   surprising,
   type Truth,
@@ -37,14 +39,17 @@ export const makeSwaps = (memory: Memory, figures: Figures) => {
     const answer = await request()
     if (answer === undefined) return figures.count("steps in doubt")
     if (answer.status === 200 && before.text !== null) {
-      own.possible = [after]
-      if (answer.json.revision !== after.revision) surprising(figures, what, answer)
+      own.possible = [settledAs(after, answer.json.revision)]
+      if (!mayBe(after, answer.json.revision)) surprising(figures, what, answer)
       return acknowledge(memory, figures, "swapped", own, answer.json)
     }
     const kind = String(answer.json?.type).replace("urn:solo:problem:", "")
     own.possible = [kind === "start-failed" ? { ...before, highest: before.highest + 1 } : before]
     if (refused.includes(kind)) return figures.count("refused swaps")
-    if (isRefusal(turn, answer)) return figures.count("refused while stopping")
+    if (isRefusal(turn, answer)) {
+      own.possible = [{ ...before, isHighestOpen: true }]
+      return figures.count("refused while stopping")
+    }
     surprising(figures, what, answer)
   }
 

@@ -8,12 +8,14 @@ import type { Concern, Conversation, MakeConcern, Operation, Turn } from "./Conc
 import type { Figures } from "./Figures.ts"
 import {
   acknowledge,
+  mayBe,
   type Memory,
   nameOf,
   next,
   nothing,
   type Owned,
   refusedSources,
+  settledAs,
   sourceOf,
   surprising,
   type Truth,
@@ -44,8 +46,8 @@ const makeActs = (memory: Memory, figures: Figures) => {
     const what = `deploy ${nameOf(own)} on ${JSON.stringify(before)}`
     if (answer === undefined) return figures.count("steps in doubt")
     if (answer.status === 201) {
-      own.possible = [after]
-      if (answer.json.revision !== after.revision) surprising(figures, what, answer)
+      own.possible = [settledAs(after, answer.json.revision)]
+      if (!mayBe(after, answer.json.revision)) surprising(figures, what, answer)
       if (before.text !== null && wasReady) surprising(figures, what, answer)
       acknowledge(memory, figures, "deployed", own, answer.json)
       return
@@ -206,15 +208,16 @@ const listOf = async (conversation: Conversation, figures: Figures, tenant: stri
 /** Which truth a service turned out to be, if it is any of them. */
 const found = async (conversation: Conversation, own: Owned, view: View | undefined) => {
   const call = await conversation.ask("GET", `/services/${nameOf(own)}/`)
-  return own.possible.find(({ text, revision }) =>
-    text === null
+  const truth = own.possible.find((possible) =>
+    possible.text === null
       ? view === undefined && call?.status === 404
       : view?.status === "running" &&
-        view.revision === revision &&
-        view.artifact === sha256(sourceOf(text)) &&
+        mayBe(possible, view.revision) &&
+        view.artifact === sha256(sourceOf(possible.text)) &&
         call?.status === 200 &&
-        call.text === text,
+        call.text === possible.text,
   )
+  return truth === undefined || view === undefined ? truth : settledAs(truth, view.revision)
 }
 
 const examine = async (
@@ -255,7 +258,7 @@ const examine = async (
     const fact = audit.facts.get(nameOf(own))
     // A swap that came to nothing has used up a number.
     const highest = fact?.highest ?? 0
-    own.possible = [{ ...(truth ?? nothing), highest }]
+    own.possible = [{ ...(truth ?? nothing), highest, isHighestOpen: false }]
   }
 }
 
