@@ -19,7 +19,7 @@ import { type Faults, makeFaults } from "./harness/FaultyStorage.ts"
 import { callerOf, named } from "./harness/Machine.ts"
 import { jsonValue, layerStores, plainOf } from "./Stores.ts"
 
-const sequences = Number(process.env["TEST_SEQUENCES"] ?? 100)
+const sequences = Number(process.env["TEST_BATCHES"] ?? 100)
 const seed = process.env["TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
 
 const names = [named("acme", "a"), named("acme", "b"), named("globex", "a")]

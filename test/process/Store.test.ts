@@ -19,7 +19,7 @@ import {
   startKernel,
 } from "./KernelProcess.ts"
 
-const kills = Number(process.env["TEST_KILLS"] ?? 6)
+const kills = Number(process.env["TEST_KILLS"] ?? 4)
 const seed = Number(process.env["TEST_SEED"] ?? 1)
 
 const services = Array.from({ length: 16 }, (_, n) => ({
