@@ -1,8 +1,9 @@
 /**
- * A link shortener. Links live in memory: they are gone when the service restarts.
+ * A link shortener. Links and their visits are in the service's store: whatever crashes, what was
+ * answered is there.
  *
  *   POST   /links         {"url": "https://…", "slug"?: "docs"}  → 201 the link
- *   GET    /links         all links, newest first (?limit=, at most 100)
+ *   GET    /links         links by slug (?limit=, at most 100, and ?cursor=)
  *   GET    /links/:slug   one link with its visits
  *   DELETE /links/:slug   → 204
  *   GET    /:slug         → 302 to the link's URL
@@ -11,13 +12,18 @@
  * env.MAX_LINKS bounds how many links are kept (default 10000).
  */
 
-import type { Context, Service } from "solo/service"
+import type { Context, Service, Store, StoreError, StoreWrite } from "solo/service"
 
 interface Link {
   readonly slug: string
   readonly url: string
   readonly createdAt: string
-  visits: number
+  readonly visits: number
+}
+
+interface Totals {
+  readonly links: number
+  readonly visits: number
 }
 
 class Refusal extends Error {
@@ -33,13 +39,46 @@ const slugPattern = /^[A-Za-z0-9_-]{1,64}$/
 const reserved = new Set(["links", "stats"])
 const maxUrlLength = 2048
 
-const links = new Map<string, Link>()
+const none: Totals = { links: 0, visits: 0 }
 
-const newSlug = (): string => {
+const keyOf = (slug: string): string => `link/${slug}`
+const totalsKey = "totals"
+
+const newSlug = (): string =>
+  Array.from(
+    crypto.getRandomValues(new Uint8Array(7)),
+    (byte) => alphabet[byte % alphabet.length],
+  ).join("")
+
+/**
+ * Changes a link and the totals in one batch, which is refused when either has changed since it was
+ * read: then it begins anew.
+ */
+const change = async <A>(
+  store: Store,
+  slug: string,
+  decide: (link: Link | undefined, totals: Totals) => readonly [A, Link | undefined, Totals],
+): Promise<A> => {
   for (;;) {
-    const bytes = crypto.getRandomValues(new Uint8Array(7))
-    const slug = Array.from(bytes, (byte) => alphabet[byte % alphabet.length]).join("")
-    if (!links.has(slug)) return slug
+    const key = keyOf(slug)
+    const [link, totals] = await Promise.all([
+      store.entry<Link>(key),
+      store.entry<Totals>(totalsKey),
+    ])
+    const [answer, nextLink, nextTotals] = decide(link?.value, totals?.value ?? none)
+    const linkWrite: StoreWrite =
+      nextLink === undefined ? { type: "delete", key } : { type: "put", key, value: nextLink }
+    try {
+      await store.batch([linkWrite, { type: "put", key: totalsKey, value: nextTotals }], {
+        conditions: [
+          { key, version: link?.version ?? null },
+          { key: totalsKey, version: totals?.version ?? null },
+        ],
+      })
+      return answer
+    } catch (error) {
+      if ((error as StoreError).code !== "conflict") throw error
+    }
   }
 }
 
@@ -60,7 +99,6 @@ const checkedSlug = (value: unknown): string => {
   if (typeof value !== "string" || !slugPattern.test(value))
     throw new Refusal(400, "slug must be 1 to 64 characters out of A-Z, a-z, 0-9, _ and -")
   if (reserved.has(value)) throw new Refusal(400, `slug must not be ${value}`)
-  if (links.has(value)) throw new Refusal(409, `slug ${value} is taken`)
   return value
 }
 
@@ -71,40 +109,57 @@ const readJson = async (request: Request): Promise<Record<string, unknown>> => {
   return value as Record<string, unknown>
 }
 
-const create = async (request: Request, ctx: Context): Promise<Response> => {
-  const maximum = Number(ctx.env["MAX_LINKS"] ?? 10_000)
-  if (links.size >= maximum) throw new Refusal(507, `at most ${maximum} links are kept`)
+const missing = (slug: string) => new Refusal(404, `there is no link ${slug}`)
+
+const create = async (request: Request, { env, log, store }: Context): Promise<Response> => {
+  const maximum = Number(env["MAX_LINKS"] ?? 10_000)
   const body = await readJson(request)
   const url = checkedUrl(body["url"])
   const slug = checkedSlug(body["slug"])
-  const link: Link = { slug, url, createdAt: new Date().toISOString(), visits: 0 }
-  links.set(slug, link)
-  ctx.log.info(`created ${slug}`)
-  return Response.json(link, { status: 201 })
+  const created = await change(store, slug, (link, totals) => {
+    if (link !== undefined) throw new Refusal(409, `slug ${slug} is taken`)
+    if (totals.links >= maximum) throw new Refusal(507, `at most ${maximum} links are kept`)
+    const fresh: Link = { slug, url, createdAt: new Date().toISOString(), visits: 0 }
+    return [fresh, fresh, { ...totals, links: totals.links + 1 }]
+  })
+  log.info("created", { slug })
+  return Response.json(created, { status: 201 })
 }
 
-const list = (url: URL): Response => {
-  const limit = Math.min(100, Math.max(1, Number(url.searchParams.get("limit") ?? 100) || 100))
-  return Response.json({ items: [...links.values()].reverse().slice(0, limit), total: links.size })
+const list = async ({ searchParams }: URL, { store }: Context): Promise<Response> => {
+  const limit = Math.min(100, Math.max(1, Number(searchParams.get("limit") ?? 100) || 100))
+  const cursor = searchParams.get("cursor")
+  const { entries, cursor: next } = await store.list<Link>({ prefix: keyOf(""), limit, cursor })
+  return Response.json({ items: entries.map(({ value }) => value), next: next ?? null })
 }
 
-const find = (slug: string): Link => {
-  const link = links.get(slug)
-  if (link === undefined) throw new Refusal(404, `there is no link ${slug}`)
-  return link
+const show = async (slug: string, { store }: Context): Promise<Response> => {
+  const link = await store.get<Link>(keyOf(slug))
+  if (link === undefined) throw missing(slug)
+  return Response.json(link)
 }
 
-const stats = (): Response => {
-  let visits = 0
-  for (const link of links.values()) visits += link.visits
-  return Response.json({ links: links.size, visits })
+const remove = (slug: string, { store }: Context): Promise<Response> =>
+  change(store, slug, (link, totals) => {
+    if (link === undefined) throw missing(slug)
+    return [new Response(null, { status: 204 }), undefined, { ...totals, links: totals.links - 1 }]
+  })
+
+const visit = async (slug: string, method: string, { store }: Context): Promise<Response> => {
+  const to = (link: Link) => new Response(null, { status: 302, headers: { location: link.url } })
+  if (method === "GET")
+    return change(store, slug, (link, totals) => {
+      if (link === undefined) throw missing(slug)
+      const visited = { ...link, visits: link.visits + 1 }
+      return [to(link), visited, { ...totals, visits: totals.visits + 1 }]
+    })
+  const link = await store.get<Link>(keyOf(slug))
+  if (link === undefined) throw missing(slug)
+  return to(link)
 }
 
-const visit = (slug: string, method: string): Response => {
-  const link = find(slug)
-  if (method === "GET") link.visits++
-  return new Response(null, { status: 302, headers: { location: link.url } })
-}
+const stats = async ({ store }: Context): Promise<Response> =>
+  Response.json((await store.get<Totals>(totalsKey)) ?? none)
 
 const route = async (request: Request, ctx: Context): Promise<Response> => {
   const url = new URL(request.url)
@@ -114,16 +169,12 @@ const route = async (request: Request, ctx: Context): Promise<Response> => {
   if (rest.length > 0) throw new Refusal(404, "there is nothing here")
   if (first === "links" && second === undefined) {
     if (method === "POST") return create(request, ctx)
-    if (reads) return list(url)
+    if (reads) return list(url, ctx)
   } else if (first === "links" && second !== undefined) {
-    const link = find(second)
-    if (reads) return Response.json(link)
-    if (method === "DELETE") {
-      links.delete(link.slug)
-      return new Response(null, { status: 204 })
-    }
+    if (reads) return show(second, ctx)
+    if (method === "DELETE") return remove(second, ctx)
   } else if (second !== undefined || first === "") throw new Refusal(404, "there is nothing here")
-  else if (reads) return first === "stats" ? stats() : visit(first, method)
+  else if (reads) return first === "stats" ? stats(ctx) : visit(first, method, ctx)
   throw new Refusal(405, `${method} is not possible here`)
 }
 
