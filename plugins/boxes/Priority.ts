@@ -11,8 +11,8 @@ import { cpuMsOf, innermost } from "./Figures.ts"
 
 /** The niceness of a service that takes little: the kernel's own. */
 const usual = getPriority()
-/** The niceness of one that is greedy: it gets on even where others never pause. */
-const lowest = 15
+/** The niceness of one that is greedy. */
+const lowest = 19
 
 /** The share of one processor above which a service is greedy, and below which it is modest. */
 const greedyShare = 0.3

@@ -58,7 +58,10 @@ const send = (frame: Uint8Array): void => {
   if (held.length === 0) setImmediate(flush)
   held.push(pack(frame))
   heldBytes += frame.length
-  const isPart = type === Outbound.responseHead || type === Outbound.responseChunk
+  const isPart =
+    type === Outbound.responseHead ||
+    type === Outbound.responseChunk ||
+    type === Outbound.responseEnd
   if (!isPart || heldBytes > maxHeld) flush()
 }
 

@@ -56,7 +56,7 @@ describe.skipIf(process.platform !== "linux")("priority", () => {
         const { instance, pid } = yield* startKnown(greedy)
         const own = getPriority()
         yield* tell(instance, "begin")
-        yield* until(pid, (all) => all.every((niceness) => niceness === 15))
+        yield* until(pid, (all) => all.every((niceness) => niceness === 19))
         for (const niceness of nicenessOf(modest.pid)) assert.strictEqual(niceness, own)
         yield* tell(instance, "stop")
         if (process.getuid?.() === 0)
@@ -73,7 +73,7 @@ describe.skipIf(process.platform !== "linux")("priority", () => {
         )
         yield* first.instance.exit
         const { pid } = yield* startKnown(greedy)
-        for (const niceness of nicenessOf(pid)) assert.strictEqual(niceness, 15)
+        for (const niceness of nicenessOf(pid)) assert.strictEqual(niceness, 19)
       }),
     ).pipe(Effect.provide(driver)),
   )
