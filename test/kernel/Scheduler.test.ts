@@ -5,17 +5,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 
-import { countDue, timetableOf } from "../../src/domain/Timetable.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
   boot,
   callerOf,
   deploy,
   halt,
-  type Kernel,
   kill,
   named,
   pass,
@@ -23,45 +20,19 @@ import {
   settle,
   specOf,
 } from "./harness/Machine.ts"
-import { makeWorld, type World } from "./harness/ScriptedRuntime.ts"
+import {
+  a,
+  minute,
+  noon,
+  everyMinute,
+  begin,
+  settable,
+  fired,
+  missedBy,
+  missed,
+  rows,
+} from "./Schedules.ts"
 import { outside } from "./Workbench.ts"
-
-const a = named("acme", "a")
-const minute = 60_000
-const noon = Date.UTC(2026, 0, 1, 12)
-const everyMinute = { crons: ["* * * * *"] }
-
-const begin = TestClock.setTime(noon)
-
-/** A wall clock that can be set, while time itself goes on as the test lets it. */
-const settable = Effect.map(Clock.Clock, (clock) => {
-  let offset = 0
-  const now = () => clock.currentTimeMillisUnsafe() + offset
-  const wall: Clock.Clock = {
-    // The test goes on moving it.
-    ...clock,
-    currentTimeMillisUnsafe: now,
-    currentTimeMillis: Effect.sync(now),
-    currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
-    currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
-  }
-  return { wall, shift: (milliseconds: number) => void (offset += milliseconds) }
-})
-
-/** The due times that services were called for, in minutes after noon. */
-const fired = (world: World) =>
-  world.fired.map(({ scheduledTime }) => (scheduledTime - noon) / minute)
-
-const missedBy = (kernel: Kernel) =>
-  Effect.map(kernel.store.filter({ types: ["schedule_missed"] }), (events) =>
-    events.map(({ payload }) => payload as { count: number; dueAt: string; reason: string }),
-  )
-
-const missed = (kernel: Kernel) =>
-  Effect.map(missedBy(kernel), (all) => all.map(({ count, reason }) => `${count}: ${reason}`))
-
-const rows = (kernel: Kernel) =>
-  outside(kernel.disk.database, (database) => database.prepare("SELECT * FROM schedules").all())
 
 describe("Scheduler", () => {
   it.effect("calls a service at its due times, all at their own", () =>
@@ -356,75 +327,5 @@ describe("Scheduler", () => {
       assert.strictEqual(kernel.world.fired.length, 300)
       assert.isBelow(writes, 20)
     }),
-  )
-})
-
-const Step = Schema.Union([
-  Schema.Struct({ pass: Schema.Literals([1, 20, 60, 200]) }),
-  Schema.Struct({ jump: Schema.Literals([-4000, -90, -1, 1, 90, 4000]) }),
-  Schema.Literals(["crash", "restart", "service crash", "slow", "fast"]),
-])
-
-describe("schedules through anything", () => {
-  it.effect.prop(
-    "what ran and what was told as missed is what was due, and nothing ran twice",
-    [
-      Schema.Literals(["* * * * *", "*/7 * * * * *", "30 */2 * * * *", "0 0 * * *"]),
-      Schema.Array(Step).check(Schema.isMaxLength(14)),
-    ],
-    ([cron, steps]) => {
-      const through = Effect.fnUntraced(function* (shift: (milliseconds: number) => void) {
-        const world = makeWorld()
-        let kernel = yield* boot({ world })
-        yield* deploy(kernel, a, {}, { crons: [cron], limits: { maxRestarts: 1000 } })
-        yield* settle
-        for (const step of steps) {
-          if (step === "service crash") world.crash(a)
-          else if (step === "slow") world.overrides.set("acme/a", { scheduledMs: 25_000 })
-          else if (step === "fast") world.overrides.delete("acme/a")
-          else if (step === "restart" || step === "crash") {
-            const disk = step === "crash" ? pullPlug(kernel) : kernel.disk
-            yield* halt(kernel)
-            kernel = yield* boot({ world, disk })
-          } else if ("pass" in step) yield* pass(step.pass * 1000, 5000)
-          else {
-            shift(step.jump * 1000)
-          }
-          yield* settle
-        }
-        yield* pass(2 * minute, 5000)
-        const times = world.fired.map(({ scheduledTime }) => scheduledTime)
-        assert.deepStrictEqual(
-          times,
-          [...new Set(times)].sort((x, y) => x - y),
-          "at most once",
-        )
-        const [row] = rows(kernel) as unknown as ReadonlyArray<{
-          reached: number
-          missed: number
-        }>
-        const told = yield* kernel.store.filter({ types: ["schedule_missed"] })
-        const counted = told.reduce(
-          (sum, { payload }) => sum + (payload as { count: number }).count,
-          row?.missed ?? 0,
-        )
-        const cutOff = told.filter(({ payload }) =>
-          (payload as { reason: string }).reason.includes("known to have ended"),
-        ).length
-        const table = timetableOf(cron)
-        if (table._tag !== "Success" || row === undefined) return
-        const due = countDue(table.success, noon, row.reached)
-        assert.isAtLeast(times.length + counted, due, "none without a turn or a word")
-        assert.isAtMost(times.length + counted, due + cutOff, "none told twice")
-        assert.isAtMost(told.length, 2 * steps.length + 6, "few words")
-        yield* halt(kernel)
-      }, Effect.scoped)
-      return Effect.gen(function* () {
-        yield* begin
-        const { shift, wall } = yield* settable
-        yield* Effect.provideService(through(shift), Clock.Clock, wall)
-      })
-    },
-    { arbitrary: { runs: 25 } },
   )
 })

@@ -51,6 +51,10 @@ describe("pull the plug", () => {
           assert.strictEqual(created.json.revision, 1)
           const again = await deploy(first, "acme", "links", example("link-shortener"))
           assert.strictEqual(again.status, 200, again.text)
+          const kept = await call(first, "POST", "/services/acme/links/links", {
+            body: { url: "https://example.com/", slug: "kept" },
+          })
+          assert.strictEqual(kept.status, 201, kept.text)
           const other = await deploy(first, "acme", "links", hello("other"))
           assert.strictEqual(other.status, 409, other.text)
           await deploy(first, "acme", "doomed", hello("doomed"))
@@ -68,6 +72,8 @@ describe("pull the plug", () => {
         const second = yield* kernel({ dataDir })
         yield* readAfter(second)
         yield* Effect.promise(async () => {
+          const kept = await call(second, "GET", "/services/acme/links/links/kept")
+          assert.strictEqual(kept.json.url, "https://example.com/")
           assert.strictEqual(
             (await call(second, "GET", "/services/other/links/")).text,
             "of another tenant",
