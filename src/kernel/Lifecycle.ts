@@ -15,6 +15,7 @@ import { draft } from "../domain/Event.ts"
 import { withDeadline } from "./Deadline.ts"
 import { flushShare, KernelConfig } from "./KernelConfig.ts"
 import { EventStore } from "./log/EventStore.ts"
+import { note } from "./log/Note.ts"
 import { Readiness } from "./Readiness.ts"
 
 /** What a part of the shutdown gets when there is no time left, in milliseconds. */
@@ -109,8 +110,7 @@ const make = Effect.fnUntraced(function* (identity: Identity) {
   if (previousEnd === "unclean") {
     yield* Effect.logWarning("the previous run did not end cleanly; everything is replayed")
   }
-  // Refused rather than unsaid: a run that the log does not know could end uncleanly unseen.
-  yield* store.emit(draft("system_started", { ...identity, previousEnd }))
+  yield* note(draft("system_started", { ...identity, previousEnd }))
   yield* Effect.addFinalizer(() => lastWord)
 
   return Lifecycle.of({
