@@ -11,7 +11,7 @@ export default defineConfig({
     // Many files wait for processes more than they compute: one more than there are cores.
     maxWorkers: 3,
     // A bound against hanging, not a claim about speed: machines are shared.
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     sequence: { concurrent: false },
     coverage: {
       provider: "v8",
