@@ -64,6 +64,6 @@ describe("README", () => {
         }
         assert.isAtLeast(ran, 7)
       }),
-    60_000,
+    180_000,
   )
 })

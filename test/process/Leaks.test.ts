@@ -197,6 +197,6 @@ describe("tokens and secrets", () => {
         assertClean("standard output", stdout, trail.planted)
         assertClean("standard error", stderr, trail.planted)
       }),
-    60_000,
+    180_000,
   )
 })

@@ -116,7 +116,7 @@ describe("pull the plug", () => {
           assert.strictEqual(recovery.json.failed, 0)
         })
       }),
-    60_000,
+    180_000,
   )
 
   it.live(
@@ -164,7 +164,7 @@ describe("pull the plug", () => {
           }
         })
       }),
-    60_000,
+    180_000,
   )
 
   it.live(

@@ -174,6 +174,6 @@ describe("ten thousand tokens", () => {
         )
         assert.strictEqual(report.json.status, "ok", report.text)
       }),
-    60_000,
+    180_000,
   )
 })
