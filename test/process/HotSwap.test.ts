@@ -16,7 +16,7 @@ import {
   ready,
 } from "./KernelProcess.ts"
 
-const swaps = Number(process.env["TEST_SWAPS"] ?? 8)
+const swaps = Number(process.env["TEST_SWAPS"] ?? 5)
 
 /** Clients that ask at the same time. */
 const clients = 64
