@@ -156,14 +156,12 @@ const checkFacts = (rows: ReadonlyArray<Row>, model: Model): ReadonlyArray<strin
 }
 
 /** What a run begins with; the second where the log did not take the first. */
-const firstWords: ReadonlyArray<string> = ["system_started", "recovery_started"]
+const firstWords: ReadonlySet<string> = new Set(["system_started", "recovery_started"])
 
 /** Promise 9: the last word is the last of its run, and there are as many as clean ends. */
 const checkEnds = (rows: ReadonlyArray<Row>, model: Model): ReadonlyArray<string> => {
   const ends = rows.filter((row) => row.type === "system_shutdown_complete")
-  const wrong = ends.filter(
-    ({ id }) => rows[id] !== undefined && !firstWords.includes(rows[id].type),
-  )
+  const wrong = ends.filter(({ id }) => rows[id] !== undefined && !firstWords.has(rows[id].type))
   return [
     ...wrong.map(({ id }) => `promise 9: event ${id} is not the last of its run`),
     ...(ends.length === model.cleanEnds

@@ -32,8 +32,8 @@ import {
   type LogFilter,
   passes,
   type Phase,
-  Readiness,
   type RecoveryReport,
+  Readiness,
   Replayer,
   RootToken,
   RootTokenKept,
@@ -67,6 +67,7 @@ import {
 import { layerCapabilityManager } from "../../../src/kernel/capability/CapabilityManagerIndexed.ts"
 import { layerStores } from "../../kernel/Stores.ts"
 import { layerTokens, layerVaults, newFile } from "../../kernel/Workbench.ts"
+import { report } from "./FakeReport.ts"
 
 export const rootToken = "root-token-for-tests-0123456789abcdef"
 
@@ -309,20 +310,6 @@ export const makeFakeKernel = () => {
         .filter((line) => passes(filter, line))
         .slice(0, filter.limit),
     )
-
-  const report: RecoveryReport = {
-    recoveryId: 1,
-    startedAt: "2026-01-01T00:00:00.000Z",
-    durationMs: 1,
-    eventsReplayed: 0,
-    eventsUnreadable: 0,
-    count: 0,
-    recovered: 0,
-    skipped: 0,
-    failed: 0,
-    timedOut: false,
-    services: [],
-  }
 
   const layerRootToken = Layer.succeed(
     RootToken,
