@@ -3,27 +3,31 @@
  * request over as a stream and the response back as one. A raw route, because it is the hot path
  * and its bodies belong to the service.
  */
+import { Buffer, isUtf8 } from "node:buffer"
+
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import {
   CapabilityManager,
   Ingress,
   type ServiceId,
+  type ServiceName,
   ServiceNotFound,
   type ServiceResponse,
   type TenantId,
 } from "solo"
 
 import { admit, bearerToken } from "./Caller.ts"
-import { CurrentRequest } from "./CurrentRequest.ts"
 import { fromKernel, invalidRequest } from "./Failures.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
 import { LoadShedder } from "./LoadShedder.ts"
 import { Problem, problem } from "./Problem.ts"
 import { ingressPermission } from "./RawRoutes.ts"
+import { isDecodable, pathOf } from "./RequestPath.ts"
 import { notHeaders, toClient, toService } from "./ServiceHeaders.ts"
 
 // The ids are matched as they stand, before any decoding: what the router and the service would
@@ -45,7 +49,7 @@ const untraceable = new Problem({
 })
 
 /** Whether a URL is one of ingress. */
-export const isIngress = (url: string): boolean => url.startsWith("/services/")
+const isIngress = (url: string): boolean => url.startsWith("/services/")
 
 /** The origin a service sees: the one the client used, if that can be part of a URL. */
 const makeOriginOf = () => {
@@ -95,6 +99,18 @@ const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
 /** Node holds a head back until something is written, which a stream of events may do much later. */
 const nothing = Stream.make(new Uint8Array(0))
 
+/** Up to this many bytes, it is cheaper to turn a body into text than to write it by itself. */
+const maxTextBytes = 16 * 1024
+
+/** Node writes a text together with the head, in one call to the system instead of two. */
+const wholeResponse = (whole: Uint8Array, options: { readonly headers: Record<string, string> }) =>
+  whole.length <= maxTextBytes && isUtf8(whole)
+    ? HttpServerResponse.text(
+        Buffer.from(whole.buffer, whole.byteOffset, whole.length).toString(),
+        options,
+      )
+    : HttpServerResponse.uint8Array(whole, options)
+
 const respond = (
   method: string,
   { body, headers, status, whole }: ServiceResponse,
@@ -117,7 +133,7 @@ const respond = (
       ? HttpServerResponse.empty(options)
       : whole === undefined
         ? HttpServerResponse.stream(Stream.concat(nothing, body), options)
-        : HttpServerResponse.uint8Array(whole, options)
+        : wholeResponse(whole, options)
   const written = response.headers as Record<string, string | Array<string>>
   // Node writes one header per cookie when given a list, which Effect's header type cannot say.
   if (cookies !== undefined) written["set-cookie"] = cookies
@@ -126,52 +142,86 @@ const respond = (
   return Effect.succeed(response)
 }
 
-/** Adds the route. */
-export const IngressRoute = (config: Pick<GatewayConfig, "maxIngressBodyBytes">) =>
-  HttpRouter.use(
-    Effect.fnUntraced(function* (router) {
-      const capabilities = yield* CapabilityManager
-      const shedder = yield* LoadShedder
-      const ingress = yield* Ingress
-      const originOf = makeOriginOf()
+/** The name a service has in a URL, and what of the URL it sees. */
+export interface IngressTarget extends ServiceName {
+  readonly rest: string
+}
 
-      const handle = Effect.fnUntraced(function* (request: HttpServerRequest) {
-        const { headers, method, url } = request
-        const target = pattern.exec(url)
-        const token = bearerToken(headers["authorization"])
-        if (target === null) {
-          yield* admit(capabilities, token, { permission: ingressPermission, on: "own" })
-          return yield* malformedName
-        }
-        const tenantId = target[1] as TenantId
-        const serviceId = target[2] as ServiceId
-        const caller = yield* admit(
-          capabilities,
-          token,
-          { permission: ingressPermission, on: { serviceId }, tenantId },
-          // Another tenant's service and one that is not there are the same to the caller.
-          () => fromKernel(new ServiceNotFound({ serviceId })),
-        )
-        yield* shedder.enter(caller)
-        if (method === "TRACE") return yield* untraceable
-        const { body, exceeded, tooLarge } = bounded(request, config.maxIngressBodyBytes)
-        if (exceeded()) return yield* tooLarge()
-        const { id } = yield* CurrentRequest
-        const rest = target[3]!
-        const response = yield* ingress
-          .request(
-            { tenantId, serviceId },
-            {
-              method,
-              url: `http://${originOf(headers["host"])}${rest.startsWith("/") ? "" : "/"}${rest}`,
-              headers: toService(headers, id),
-              body,
-            },
-          )
-          .pipe(Effect.mapError((error) => (exceeded() ? tooLarge() : fromKernel(error))))
-        return yield* respond(method, response, id)
-      })
+/**
+ * Which service a URL is for; `undefined` where it names none, or where what the service would see
+ * is no text that is percent-encoded.
+ */
+export const ingressTarget = (url: string): IngressTarget | undefined => {
+  if (!isIngress(url)) return undefined
+  const match = pattern.exec(url)
+  if (match === null) return undefined
+  const rest = match[3]!
+  if (rest.includes("%") && !isDecodable(pathOf(rest))) return undefined
+  return { tenantId: match[1] as TenantId, serviceId: match[2] as ServiceId, rest }
+}
 
-      yield* router.add("*", "/services/:tenantId/:serviceId/*", handle)
-    }),
-  )
+/** Carries one request to its service. Its scope is the request's. */
+export type CarryIngress = (
+  request: HttpServerRequest,
+  target: IngressTarget,
+  requestId: string,
+) => Effect.Effect<HttpServerResponse.HttpServerResponse, Problem, Scope.Scope>
+
+/** Makes what carries requests to services. It is no route of the router, which would cost it more. */
+export const makeCarryIngress = Effect.fnUntraced(function* (
+  config: Pick<GatewayConfig, "maxIngressBodyBytes">,
+) {
+  const capabilities = yield* CapabilityManager
+  const shedder = yield* LoadShedder
+  const ingress = yield* Ingress
+  const originOf = makeOriginOf()
+
+  const carry: CarryIngress = Effect.fnUntraced(function* (
+    request,
+    { rest, serviceId, tenantId },
+    id,
+  ) {
+    const { headers, method } = request
+    const caller = yield* admit(
+      capabilities,
+      bearerToken(headers["authorization"]),
+      { permission: ingressPermission, on: { serviceId }, tenantId },
+      // Another tenant's service and one that is not there are the same to the caller.
+      () => fromKernel(new ServiceNotFound({ serviceId })),
+    )
+    yield* shedder.enter(caller)
+    if (method === "TRACE") return yield* untraceable
+    const { body, exceeded, tooLarge } = bounded(request, config.maxIngressBodyBytes)
+    if (exceeded()) return yield* tooLarge()
+    const response = yield* Effect.mapError(
+      ingress.request(
+        { tenantId, serviceId },
+        {
+          method,
+          url: `http://${originOf(headers["host"])}${rest.startsWith("/") ? "" : "/"}${rest}`,
+          headers: toService(headers, id),
+          body,
+        },
+      ),
+      (error) => (exceeded() ? tooLarge() : fromKernel(error)),
+    )
+    return yield* respond(method, response, id)
+  })
+  return carry
+})
+
+/** The route of URLs that look like those of services and name none. */
+export const IngressRoute = HttpRouter.use(
+  Effect.fnUntraced(function* (router) {
+    const capabilities = yield* CapabilityManager
+    const refuse = ({ headers }: HttpServerRequest) =>
+      Effect.andThen(
+        admit(capabilities, bearerToken(headers["authorization"]), {
+          permission: ingressPermission,
+          on: "own",
+        }),
+        malformedName,
+      )
+    yield* router.add("*", "/services/:tenantId/:serviceId/*", refuse)
+  }),
+)

@@ -17,17 +17,16 @@ import { Api } from "./Api.ts"
 import { CurrentRequest, makeNameRequest, type RequestRecord } from "./CurrentRequest.ts"
 import { invalidRequest, problemOf, respondToFailure } from "./Failures.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
-import { isIngress } from "./IngressRoute.ts"
+import { type CarryIngress, ingressTarget } from "./IngressRoute.ts"
 import { Problem, problem } from "./Problem.ts"
 import { docsPath, openApiPath } from "./RawRoutes.ts"
+import { isDecodable, pathOf } from "./RequestPath.ts"
 
 type Routed = Effect.Effect<
   HttpServerResponse.HttpServerResponse,
   unknown,
   HttpServerRequest.HttpServerRequest | Scope.Scope
 >
-
-const pathOf = (url: string): string => /^[^?#;]*/.exec(url)![0]
 
 /** Methods by path, for telling a wrong method from a wrong path. */
 const makeMethodsOf = () => {
@@ -45,15 +44,6 @@ const makeMethodsOf = () => {
   return (path: string): ReadonlyArray<string> => {
     const methods = routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
     return methods.includes("GET") ? [...methods, "HEAD"] : methods
-  }
-}
-
-const isDecodable = (path: string): boolean => {
-  try {
-    decodeURIComponent(path)
-    return true
-  } catch {
-    return false
   }
 }
 
@@ -108,9 +98,15 @@ const logLine = (
     tenantId: record.tenantId,
   })
 
-/** Wraps `routed`, the routes, into what the server runs for each request. It never fails. */
+/** What requests are handed to: the routes, and what carries those of ingress past them. */
+export interface Destinations {
+  readonly routed: Routed
+  readonly carryIngress: CarryIngress
+}
+
+/** Makes what the server runs for each request. It never fails. */
 export const makeRequests = Effect.fnUntraced(function* (
-  routed: Routed,
+  { carryIngress, routed }: Destinations,
   { requestTimeoutMs }: Pick<GatewayConfig, "requestTimeoutMs">,
 ) {
   const readiness = yield* Readiness
@@ -125,14 +121,44 @@ export const makeRequests = Effect.fnUntraced(function* (
       ),
   })
 
-  const select = (request: HttpServerRequest.HttpServerRequest): Routed => {
-    const { url } = request
-    if (hasNoHost(request)) return Effect.fail(noHost)
-    if (SubscriptionRef.getUnsafe(readiness).status === "stopping" && !isHealth(url)) {
-      return Effect.fail(stopping)
-    }
-    return isIngress(url) ? routed : timed
+  /** What is refused whatever it is for. */
+  const refusal = (request: HttpServerRequest.HttpServerRequest): Problem | undefined => {
+    if (hasNoHost(request)) return noHost
+    const isStopping = SubscriptionRef.getUnsafe(readiness).status === "stopping"
+    return isStopping && !isHealth(request.url) ? stopping : undefined
   }
+
+  /** What `answering` comes to, or the problem that it fails with. */
+  const answer = (
+    request: HttpServerRequest.HttpServerRequest,
+    record: RequestRecord,
+    answering: Routed,
+  ) =>
+    Effect.catchCause(answering, (cause) => {
+      const found = problemOf(cause)
+      const better = found?.problem === "route-not-found" ? explain(request) : undefined
+      return Effect.provideService(
+        respondToFailure(better === undefined ? cause : Cause.fail(better)),
+        CurrentRequest,
+        record,
+      )
+    })
+
+  const handleApi = Effect.fnUntraced(function* (
+    request: HttpServerRequest.HttpServerRequest,
+    record: RequestRecord,
+    answering: Routed,
+  ) {
+    const started = yield* Clock.currentTimeMillis
+    const response = yield* answer(
+      request,
+      record,
+      Effect.provideService(answering, CurrentRequest, record),
+    )
+    const ended = yield* Clock.currentTimeMillis
+    yield* logLine(request, response, record, ended - started)
+    return HttpServerResponse.setHeaders(response, { ...apiHeaders, "x-request-id": record.id })
+  })
 
   const handle = (request: HttpServerRequest.HttpServerRequest) => {
     const record: RequestRecord = {
@@ -140,22 +166,12 @@ export const makeRequests = Effect.fnUntraced(function* (
       route: null,
       tenantId: null,
     }
-    const answered = select(request).pipe(
-      Effect.catchCause((cause) => {
-        const found = problemOf(cause)
-        const better = found?.problem === "route-not-found" ? explain(request) : undefined
-        return respondToFailure(better === undefined ? cause : Cause.fail(better))
-      }),
-      Effect.provideService(CurrentRequest, record),
-    )
-    if (isIngress(request.url)) return answered
-    return Effect.gen(function* () {
-      const started = yield* Clock.currentTimeMillis
-      const response = yield* answered
-      const ended = yield* Clock.currentTimeMillis
-      yield* logLine(request, response, record, ended - started)
-      return HttpServerResponse.setHeaders(response, { ...apiHeaders, "x-request-id": record.id })
-    })
+    const refused = refusal(request)
+    const target = ingressTarget(request.url)
+    if (target === undefined) return handleApi(request, record, refused ?? timed)
+    // The server runs all this without interruption, as the router does until it has a route.
+    const carried = refused ?? Effect.interruptible(carryIngress(request, target, record.id))
+    return answer(request, record, carried)
   }
   return { handle: Effect.flatMap(HttpServerRequest.HttpServerRequest, handle) }
 })

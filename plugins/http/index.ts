@@ -31,7 +31,7 @@ import { Documentation } from "./Documentation.ts"
 import { EventsHandlers } from "./EventsHandlers.ts"
 import { GatewayConfig } from "./GatewayConfig.ts"
 import { HealthHandlers } from "./HealthHandlers.ts"
-import { IngressRoute } from "./IngressRoute.ts"
+import { IngressRoute, makeCarryIngress } from "./IngressRoute.ts"
 import { LoadShedder } from "./LoadShedder.ts"
 import { LogsHandlers } from "./LogsHandlers.ts"
 import { OperationHandlers } from "./OperationHandlers.ts"
@@ -66,7 +66,7 @@ const routes = (config: GatewayConfig) =>
       ]),
       Layer.provide([Authorization.layer, ProblemDetails.layer, RequestBody.layer(config)]),
     ),
-    IngressRoute(config),
+    IngressRoute,
     Documentation,
   )
 
@@ -84,7 +84,8 @@ const gatewayLayer = (config: GatewayConfig) =>
         }),
       )
       const streams = yield* EventStreams
-      const { handle } = yield* makeRequests(routed, config)
+      const carryIngress = yield* makeCarryIngress(config)
+      const { handle } = yield* makeRequests({ routed, carryIngress }, config)
       const url = yield* listen(config, handle, streams.endAll)
       yield* Effect.logDebug("the gateway listens", { url })
       return Gateway.of({ url })

@@ -72,15 +72,15 @@ export class Call {
 
   /** Succeeds when the response has begun. What fails before its first byte fails whole. */
   get response(): Effect.Effect<ServiceResponse, Failure> {
-    const settled = Deferred.await(this.#settled)
-    return Effect.flatMap(Deferred.await(this.#head), (head) =>
-      Effect.map(
-        Deferred.isDoneUnsafe(this.#settled)
-          ? settled
-          : Effect.timeoutOption(settled, firstPieceMs),
-        () => this.#responseOf(head),
-      ),
-    )
+    return Effect.flatMap(Deferred.await(this.#head), (head) => {
+      if (this.#hasBegun(head)) return Effect.succeed(this.#responseOf(head))
+      const settled = Deferred.await(this.#settled)
+      return Effect.map(Effect.timeoutOption(settled, firstPieceMs), () => this.#responseOf(head))
+    })
+  }
+
+  #hasBegun({ hasBody }: Head): boolean {
+    return this.#failure === undefined && (!hasBody || this.#isComplete || this.#held.length > 0)
   }
 
   #responseOf({ hasBody, headers, status }: Head): ServiceResponse {

@@ -235,31 +235,41 @@ export class Session {
 
   /** Hands a request to the service. @see Instance.request */
   request(request: ServiceRequest): Effect.Effect<ServiceResponse, RequestError, Scope.Scope> {
-    return Effect.gen({ self: this }, function* () {
+    return Effect.suspend((): Effect.Effect<ServiceResponse, RequestError, Scope.Scope> => {
       if (this.#phase !== "running")
-        return yield* new NotRunning({
-          message: `the instance is ${this.#phase}`,
-          undelivered: true,
-        })
+        return Effect.fail(
+          new NotRunning({ message: `the instance is ${this.#phase}`, undelivered: true }),
+        )
       if (this.#calls.size >= maxPendingRequests)
-        return yield* new Overloaded({
-          message: `the service answers ${maxPendingRequests} requests at once and takes no more`,
-        })
+        return Effect.fail(
+          new Overloaded({
+            message: `the service answers ${maxPendingRequests} requests at once and takes no more`,
+          }),
+        )
       const head = requestHead(request)
-      if (head === undefined) return headTooLarge
+      if (head === undefined) return Effect.succeed(headTooLarge)
       const id = (this.#lastId = (this.#lastId + 1) >>> 0)
-      const call = yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          const made = new Call(id, this.#carrier.send)
-          this.#calls.set(id, made)
-          this.#carrier.send(encode(Inbound.requestHead, id, head))
-          return made
-        }),
-        () => Effect.sync(() => this.#abort(id)),
+      const abort = Effect.sync(() => this.#abort(id))
+      const begin = Effect.suspend(() => this.#begin(id, head, request))
+      // Aborting what has not begun does nothing: so nothing begins that could not be aborted.
+      return Effect.andThen(
+        Effect.addFinalizer(() => abort),
+        Effect.onInterrupt(begin, () => abort),
       )
-      if (request.body !== null) yield* Effect.forkScoped(call.upload(request.body))
-      return yield* Effect.onInterrupt(call.response, () => Effect.sync(() => this.#abort(id)))
     })
+  }
+
+  #begin(
+    id: number,
+    head: Uint8Array,
+    { body }: ServiceRequest,
+  ): Effect.Effect<ServiceResponse, RequestError, Scope.Scope> {
+    const call = new Call(id, this.#carrier.send)
+    this.#calls.set(id, call)
+    this.#carrier.send(encode(Inbound.requestHead, id, head))
+    return body === null
+      ? call.response
+      : Effect.andThen(Effect.forkScoped(call.upload(body)), call.response)
   }
 
   /** Hands a due time to the service. @see Instance.scheduled */

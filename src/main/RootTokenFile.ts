@@ -2,7 +2,7 @@
  * Where the root token comes from: the configuration, or a file made once in the data directory.
  * After that only its hash is kept; it appears in no log, error or event (promise 8).
  */
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+import { hash, randomBytes, timingSafeEqual } from "node:crypto"
 import * as fs from "node:fs/promises"
 import { join } from "node:path"
 
@@ -66,7 +66,7 @@ export const readOrGenerate = Effect.fn("RootTokenFile.readOrGenerate")(function
   return Redacted.make(token, { label: "root token" })
 })
 
-const digest = (text: string) => createHash("sha256").update(text).digest()
+const digest = (text: string) => hash("sha256", text, "buffer")
 
 const fixed = new RootTokenKept({
   reason: "fixed",

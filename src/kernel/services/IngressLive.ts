@@ -13,6 +13,7 @@ import { ServiceNotFound } from "./Deployer.ts"
 import { Ingress, type IngressError, RequestTimedOut } from "./Ingress.ts"
 import { Registry } from "./Registry.ts"
 import { NotRunning, type ServiceRequest, type ServiceResponse } from "./Runtime.ts"
+import { makeTimeouts } from "./Timeouts.ts"
 
 /** How often one request is handed on to an instance that took another's place. */
 const maxHandovers = 16
@@ -23,6 +24,7 @@ export const layerIngress = Layer.effect(
   Effect.gen(function* () {
     const registry = yield* Registry
     const readiness = yield* Readiness
+    const timeouts = yield* makeTimeouts
     const childOf = (name: ServiceName) => {
       const child = registry.get(name)
       if (child !== undefined) return Effect.succeed(child)
@@ -44,10 +46,9 @@ export const layerIngress = Layer.effect(
       }
       const { requestTimeoutMs } = child.spec.limits
       const answered = yield* Effect.result(
-        Effect.timeoutOrElse(instance.request(request), {
-          duration: requestTimeoutMs,
-          orElse: () => Effect.fail(new RequestTimedOut({ timeoutMs: requestTimeoutMs })),
-        }),
+        timeouts.within(requestTimeoutMs, instance.request(request), () =>
+          Effect.fail(new RequestTimedOut({ timeoutMs: requestTimeoutMs })),
+        ),
       )
       if (answered._tag === "Success") return answered.success
       const error = answered.failure
@@ -59,8 +60,7 @@ export const layerIngress = Layer.effect(
         : yield* error
     })
 
-    return Ingress.of({
-      request: Effect.fn("Ingress.request")((name, request) => hand(name, request, 0)),
-    })
+    // Without a span, which would cost each request more than all the rest of this.
+    return Ingress.of({ request: (name, request) => hand(name, request, 0) })
   }),
 )
