@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { Runtime, StartFailed, type Wall } from "solo"
 
-import { bundle } from "../realm/Assets.ts"
+import { bootstrapText, bundle } from "../realm/Assets.ts"
 import { Box } from "./Box.ts"
 import type { BoxSettings } from "./BoxSettings.ts"
 import { findTools, type Level } from "./Enclosure.ts"
@@ -65,7 +65,7 @@ const missing = (walls: ReadonlyArray<Wall>): string =>
 /** Starts boxes and waits for them. */
 const makeStarter = (findings: Findings, settings: BoxSettings, watch: Watch) => {
   const runner = bundle("boxes/BoxRunner.cjs")
-  const bootstrap = bundle("realm/bootstrap.js")
+  const bootstrap = Buffer.from(bootstrapText(), "latin1")
   const { enclosure } = findings
   const waiting = new WeakMap<Box, Deferred.Deferred<void, StartFailed>>()
   let baseBytes = 0
@@ -87,13 +87,14 @@ const makeStarter = (findings: Findings, settings: BoxSettings, watch: Watch) =>
     waiting.set(box, ready)
     if (isGreedy) watch.putLast(box)
     const boot: Boot = {
-      bootstrap,
+      bootstrapBytes: bootstrap.length,
       makesCache: isFirst,
+      randomModule: "node:crypto",
       dataBytes,
       leashed: enclosure.level === "bubblewrap",
       walls: enclosure.level !== "none",
     }
-    box.send(encodePair(Control.boot, JSON.stringify(boot), Buffer.concat(cache)))
+    box.send(encodePair(Control.boot, JSON.stringify(boot), Buffer.concat([bootstrap, ...cache])))
     return box
   }
 

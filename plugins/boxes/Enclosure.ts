@@ -154,7 +154,9 @@ export class Enclosure {
 
   /** Node's flags and the script of a runner. */
   runner(script: string, heapMb: number, dataBytes: number): Command {
-    return this.command([...nodeFlags(heapMb), "-e", script], dataBytes)
+    // Unless told what it is, Node tries whether a script is a module or TypeScript.
+    const flags = [...nodeFlags(heapMb), "--input-type=commonjs", "-e", script]
+    return this.command(flags, dataBytes)
   }
 
   #limits(dataBytes: number): ReadonlyArray<string> {

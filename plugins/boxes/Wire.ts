@@ -8,7 +8,7 @@ import { decode, encode, maxBodyBytes } from "../realm/Frame.ts"
 
 /** The driver's own frames; the realm's end at 63. */
 export const Control = {
-  /** To the box; id: length of a text in bytes; the text, JSON of a `Boot`; V8's code cache. */
+  /** To the box; id: length of a text in bytes; the text, JSON of a `Boot`; the realm's bundle and its cache. */
   boot: 192,
   /** From the box: it is up. Text: JSON of its seal. */
   booted: 193,

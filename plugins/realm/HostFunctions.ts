@@ -2,8 +2,6 @@
  * The five functions a realm gets from outside, and the bounds they keep. They take and return
  * primitives, have no prototype, and never throw: a realm learns nothing of this one from them.
  */
-import { randomFillSync } from "node:crypto"
-
 import {
   Outbound,
   chunkCost,
@@ -72,6 +70,9 @@ export interface Wiring {
   readonly tick: () => void
 }
 
+/** Fills all of `bytes` with random ones, or throws. What is best differs from driver to driver. */
+export type FillRandom = (bytes: Uint8Array) => void
+
 /** The functions' shared state: credit and the log's budget. */
 export class HostFunctions {
   readonly #send: (frame: Uint8Array) => void
@@ -80,15 +81,15 @@ export class HostFunctions {
   // Taken now: later these names are gone from the global object.
   readonly #Buffer = globalThis.Buffer
   readonly #performance = globalThis.performance
-  // Node's own: what the web's `crypto` loads costs a box a tenth of its start.
-  readonly #fill = randomFillSync
+  readonly #fillRandom: FillRandom
   readonly #mayLog = logBudget(globalThis.performance)
   readonly #begun = globalThis.performance.now()
   #wiring: Wiring | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(send: (frame: Uint8Array) => void) {
+  constructor(send: (frame: Uint8Array) => void, fillRandom: FillRandom) {
     this.#send = send
+    this.#fillRandom = fillRandom
   }
 
   /** Must be called before the realm calls any function that needs its memory. */
@@ -215,8 +216,10 @@ export class HostFunctions {
       ),
       bare(() => guard(0, () => this.#performance.now() - this.#begun)),
       bare((length) =>
-        guard(undefined, () => {
-          if (number(length)) this.#fill(this.#wiring!.outbound, 0, length)
+        guard(false, () => {
+          if (!number(length)) return false
+          this.#fillRandom(this.#wiring!.outbound.subarray(0, length))
+          return true
         }),
       ),
     ]

@@ -7,7 +7,7 @@ import * as vm from "node:vm"
 
 import { disarm } from "./Disarm.ts"
 import { Inbound, decode, numberOf } from "./Frame.ts"
-import { HostFunctions, guard } from "./HostFunctions.ts"
+import { type FillRandom, HostFunctions, guard } from "./HostFunctions.ts"
 
 /** What a realm is made of. */
 export interface Bundle {
@@ -46,14 +46,33 @@ const newContext = (): vm.Context =>
     codeGeneration: { strings: false, wasm: false },
   })
 
+/** Does in a realm once what every service does, so that V8 compiles all that it takes. */
+const warmUp = async (context: vm.Context, { receive, start }: Realm): Promise<void> => {
+  const service = `({ default: { fetch: (request) => new Response(new URL(request.url).pathname) } })`
+  const identity = { tenantId: "", serviceId: "", revision: 1, env: {}, crons: [] }
+  await start(Promise.resolve(), vm.runInContext(service, context), JSON.stringify(identity))
+  const head = ["GET", "http://localhost/", [["x-request-id", ""]], false]
+  receive(Inbound.requestHead, 1, JSON.stringify(head), 0)
+  await new Promise((resolve) => setTimeout(resolve))
+}
+
 /**
- * The code cache to give to later runners. It is made once, in the kernel's process, after the
- * script has run there in an empty realm: so it holds the functions that start-up needs.
+ * The code cache to give to later runners. It is made once, of a realm that has answered a request:
+ * so it holds the functions that start-up and requests need.
  */
-export const makeCodeCache = (bootstrap: string): Uint8Array => {
+export const makeCodeCache = async (bootstrap: string): Promise<Uint8Array> => {
   const script = bootstrapScript(bootstrap)
-  const enter = script.runInContext(newContext()) as (...functions: ReadonlyArray<unknown>) => Realm
-  enter(...new HostFunctions(() => {}).functions)
+  const context = newContext()
+  const enter = script.runInContext(context) as (...functions: ReadonlyArray<unknown>) => Realm
+  await warmUp(
+    context,
+    enter(
+      ...new HostFunctions(
+        () => {},
+        () => {},
+      ).functions,
+    ),
+  )
   return script.createCachedData()
 }
 
@@ -69,8 +88,9 @@ export interface Prepared {
 export const run = (
   { code, identity, ...bundle }: Assignment,
   send: (frame: Uint8Array) => void,
+  fillRandom: FillRandom,
 ): ((frame: unknown) => void) => {
-  const { assign, receive } = prepare(bundle, send)
+  const { assign, receive } = prepare(bundle, send, fillRandom)
   assign(code, identity)
   return receive
 }
@@ -82,9 +102,10 @@ export const run = (
 export const prepare = (
   { bootstrap, cachedData }: Bundle,
   send: (frame: Uint8Array) => void,
+  fillRandom: FillRandom,
 ): Prepared => {
   const { Buffer, process } = globalThis
-  const host = new HostFunctions(send)
+  const host = new HostFunctions(send, fillRandom)
   const context = newContext()
   const enter = bootstrapScript(bootstrap, cachedData).runInContext(context) as (
     ...functions: ReadonlyArray<unknown>

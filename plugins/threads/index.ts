@@ -17,7 +17,8 @@ export const layer = Layer.effect(
     yield* Effect.logWarning(
       "the runtime driver threads is for development: a hostile service can exhaust or crash the kernel",
     )
-    const bundles = { runner: bundle("threads/ThreadRunner.cjs"), ...loadBootstrap() }
+    const loaded = yield* Effect.promise(loadBootstrap)
+    const bundles = { runner: bundle("threads/ThreadRunner.cjs"), ...loaded }
     return Runtime.of({
       driver: "threads",
       isolation:

@@ -82,14 +82,16 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-const seal = fileURLToPath(new URL("../../plugins/boxes/inside/Seal.ts", import.meta.url))
+const inside = (file: string) =>
+  JSON.stringify(fileURLToPath(new URL(`../../plugins/boxes/inside/${file}`, import.meta.url)))
+const seal = `require(${inside("Seal.ts")}).seal(require(${inside("Library.ts")}).tryLibrary(), { dataBytes: 0, leashed: true, walls: true })`
 
 /** Without bubblewrap the program is sealed first, as the runner is. */
 const scriptOf = ({ body }: Program, level: Level): string => `
   const fs = require('node:fs'), net = require('node:net'); require('node:ffi')
   const target = JSON.parse(process.argv.at(-1))
   const say = (text) => { try { fs.writeSync(1, String(text) + '\\n') } catch {} }
-  const isSealed = ${level === "sealed"} ? require(${JSON.stringify(seal)}).seal({ dataBytes: 0, leashed: true, walls: true }).seccomp : true
+  const isSealed = ${level === "sealed"} ? ${seal}.seccomp : true
   say(isSealed ? 'began' : 'NOT SEALED')
   setTimeout(() => process.exit(0), 2000).unref()
   ;(async () => { try { ${body} } catch (error) { say(error.code ?? error.message) } process.exit(0) })()`

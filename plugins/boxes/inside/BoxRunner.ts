@@ -7,20 +7,27 @@
  * on its way.
  */
 import { Buffer } from "node:buffer"
-import { randomFillSync } from "node:crypto"
+import type * as Random from "node:crypto"
 import { writeSync } from "node:fs"
 
 import { Outbound, encode, maxChunkBytes } from "../../realm/Frame.ts"
+import type { FillRandom } from "../../realm/HostFunctions.ts"
 import { makeCodeCache, prepare, type Prepared } from "../../realm/Runner.ts"
 import { Control, Cutter, decodePair, maxInboundBytes, pack } from "../Wire.ts"
+import { tryLibrary } from "./Library.ts"
 import { seal, type SealOptions } from "./Seal.ts"
 
 /** What a box is told before it is given a service. */
 export interface Boot extends SealOptions {
-  /** The text of the bundle of the realm. */
-  readonly bootstrap: string
+  /** Length of the realm's bundle, which is ASCII; V8's code cache of it follows. */
+  readonly bootstrapBytes: number
   /** Whether to make V8's code cache of it, which depends on Node's flags, and send it. */
   readonly makesCache: boolean
+  /**
+   * The module with Node's random bytes. Its name does not stand in the runner's script, because
+   * `node -e` loads it, at a quarter of a box's start, for every script in which it is a word.
+   */
+  readonly randomModule: string
 }
 
 // Taken before the outer realm is disarmed.
@@ -81,12 +88,25 @@ const sendCache = (cache: Uint8Array): void => {
 
 let realm: Prepared | undefined
 
-const boot = (frame: Uint8Array): void => {
-  const [head, cache] = decodePair(frame)
-  const { bootstrap, makesCache, ...options } = JSON.parse(head) as Boot
-  if (makesCache) sendCache(makeCodeCache(bootstrap))
-  const sealed = seal(options)
-  realm = prepare({ bootstrap, cachedData: cache.length > 0 ? cache : undefined }, send)
+/** Node's own random bytes, for where the C library's cannot be had. */
+const nodeRandom = (module: string): FillRandom => {
+  const { randomFillSync } = process.getBuiltinModule(module) as typeof Random
+  // The first time it loads what could not be loaded once the process is sealed.
+  randomFillSync(new Uint8Array(8))
+  return randomFillSync
+}
+
+const boot = async (frame: Uint8Array): Promise<void> => {
+  const [head, assets] = decodePair(frame)
+  const { bootstrapBytes, makesCache, randomModule, ...options } = JSON.parse(head) as Boot
+  const bootstrap = assets.toString("latin1", 0, bootstrapBytes)
+  const cache = assets.subarray(bootstrapBytes)
+  if (makesCache) sendCache(await makeCodeCache(bootstrap))
+  const library = tryLibrary()
+  const fillRandom = library?.fillRandom ?? nodeRandom(randomModule)
+  const sealed = seal(library, options)
+  const cachedData = cache.length > 0 ? cache : undefined
+  realm = prepare({ bootstrap, cachedData }, send, fillRandom)
   send(encode(Control.booted, 0, Buffer.from(JSON.stringify(sealed))))
 }
 
@@ -103,7 +123,7 @@ const take = (frame: Uint8Array): void => {
       return
     }
     case Control.boot:
-      boot(frame)
+      void boot(frame)
       return
     default:
       realm?.receive(frame)
@@ -112,7 +132,7 @@ const take = (frame: Uint8Array): void => {
 
 process.env["TZ"] = "UTC"
 // The first of each loads what could not be loaded once the process is sealed.
-void [now(), new Date().getTimezoneOffset(), randomFillSync(new Uint8Array(8))]
+void [now(), new Date().getTimezoneOffset()]
 setImmediate(() => {})
 const cutter = new Cutter(maxInboundBytes, take)
 stdin.on("data", (bytes: Buffer) => {

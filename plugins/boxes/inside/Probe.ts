@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process"
 import { readFileSync, readdirSync, writeFileSync, writeSync } from "node:fs"
 import { connect } from "node:net"
 
+import { tryLibrary } from "./Library.ts"
 import { seal } from "./Seal.ts"
 
 /** What to try it on. */
@@ -46,7 +47,7 @@ const succeeds = (attempt: () => unknown): boolean => {
   }
 }
 
-const sealed = seal({ dataBytes: 0, leashed: true, walls: target.seal })
+const sealed = seal(tryLibrary(), { dataBytes: 0, leashed: true, walls: target.seal })
 const breaches = Object.keys(attempts).filter((name) => succeeds(attempts[name]!))
 
 const report = (isConnected: boolean): void => {

@@ -4,11 +4,10 @@
  * but those that running takes (seccomp). None of them can be taken down again.
  */
 import { Buffer } from "node:buffer"
-import type * as Ffi from "node:ffi"
-import { createRequire } from "node:module"
 
 import { assemble } from "../Seccomp.ts"
 import { isProcessor } from "../Syscalls.ts"
+import type { Library } from "./Library.ts"
 
 const calls = {
   x64: { prctl: 157, prlimit64: 302, seccomp: 317 },
@@ -43,31 +42,6 @@ export interface Seal {
 }
 
 const none: Seal = { landlock: false, seccomp: false, leash: false }
-
-type Call = (number: number, ...values: ReadonlyArray<number | bigint>) => number
-
-interface Library {
-  readonly call: Call
-  readonly pointerTo: (bytes: Buffer) => bigint
-}
-
-const openLibrary = (): Library => {
-  const require = createRequire("file:///")
-  const ffi = require("node:ffi") as typeof Ffi
-  const library = new ffi.DynamicLibrary(null)
-  const long = "int64"
-  const syscall = library.getFunction("syscall", {
-    return: long,
-    arguments: [long, long, long, long, long, long, long],
-  }) as (...values: ReadonlyArray<bigint>) => bigint
-  return {
-    call: (...values) => {
-      const padded = [...values, 0, 0, 0, 0, 0, 0].slice(0, 7)
-      return Number(syscall(...padded.map(BigInt)))
-    },
-    pointerTo: (bytes) => ffi.getRawPointer(bytes),
-  }
-}
 
 const limit = ({ call, pointerTo }: Library, prlimit64: number, dataBytes: number): void => {
   const set = (resource: number, value: number) => {
@@ -114,12 +88,20 @@ export interface SealOptions {
   readonly walls: boolean
 }
 
-/** Puts up whatever walls can be had here. Needs `--allow-ffi`, and drops it. Never throws. */
-export const seal = ({ dataBytes, leashed, walls }: SealOptions): Seal => {
+/**
+ * Puts up whatever walls can be had here, with the C library where it could be opened. Drops the
+ * permission that opening it took. Never throws.
+ */
+export const seal = (
+  library: Library | undefined,
+  { dataBytes, leashed, walls }: SealOptions,
+): Seal => {
   const numbers = isProcessor(process.arch) ? calls[process.arch] : undefined
-  if (process.platform !== "linux" || numbers === undefined) return none
+  if (process.platform !== "linux" || numbers === undefined || library === undefined) {
+    drop()
+    return none
+  }
   try {
-    const library = openLibrary()
     const { call } = library
     const leash = leashed || call(numbers.prctl, PR_SET_PDEATHSIG, SIGKILL) === 0
     limit(library, numbers.prlimit64, dataBytes)

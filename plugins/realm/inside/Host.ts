@@ -9,7 +9,7 @@ declare const hostSend: (type: number, id: number, text: string) => number
 declare const hostSendBytes: (type: number, id: number, length: number) => boolean
 declare const hostWake: (delayMs: number) => void
 declare const hostNow: () => number
-declare const hostRandom: (length: number) => void
+declare const hostRandom: (length: number) => boolean
 
 const windowBytes = 128 * 1024
 
@@ -59,12 +59,16 @@ export const now = (): number => {
   }
 }
 
+const filled = (length: number): boolean => {
+  try {
+    return hostRandom(length)
+  } catch {
+    return false
+  }
+}
+
 /** Fresh random bytes, at most 64 KiB, readable until the next call into the host. */
 export const random = (length: number): Uint8Array => {
-  try {
-    hostRandom(length)
-    return apply(subarray, outbound, [0, length]) as Uint8Array
-  } catch {
-    throw new Error("no random bytes could be had")
-  }
+  if (!filled(length)) throw new Error("no random bytes could be had")
+  return apply(subarray, outbound, [0, length]) as Uint8Array
 }
