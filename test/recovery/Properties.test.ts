@@ -1,8 +1,8 @@
 /**
- * Random sequences of commands over several tenants, against the model: whatever was asked for,
- * whenever the plug was pulled, after every start the kernel is what was acknowledged (promises 1,
- * 2, 3, 5, 6, 9, 10). `TEST_SEQUENCES` says how many sequences, `TEST_SEED` which; a
- * failure prints its seed and the smallest sequence that fails.
+ * Random sequences of commands over several tenants, against the model: whatever was asked for, of
+ * services, stores, secrets and tokens, whenever the plug was pulled, after every start the kernel
+ * is what was acknowledged (promises 1, 2, 3, 5, 6, 9, 10). `TEST_SEQUENCES` says how many
+ * sequences, `TEST_SEED` which; a failure prints its seed and the smallest sequence that fails.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -12,15 +12,19 @@ import * as Schema from "effect/Schema"
 
 import { type Disk, dropDisk, takeImage } from "../kernel/harness/Disk.ts"
 import { build, halt, type Kernel, named, settle } from "../kernel/harness/Machine.ts"
-import { check, checkRegistry, sourcesOf } from "./Checkers.ts"
+import { check, checkRegistry } from "./Checkers.ts"
 import { type Answer, answered, Command, type Model, nothing, seen } from "./Model.ts"
+import { look } from "./Sight.ts"
 import { ask } from "./Workload.ts"
 
 const runs = Number(process.env["TEST_SEQUENCES"] ?? 100)
 const seed = process.env["TEST_SEED"] ?? `${process.pid}-${process.hrtime.bigint()}`
 
+/** Commands of a sequence at most. */
+const maxCommands = 18
+
 const sequences = Arbitrary.schema(
-  Schema.Array(Command).check(Schema.isMinLength(1), Schema.isMaxLength(14)),
+  Schema.Array(Command).check(Schema.isMinLength(1), Schema.isMaxLength(maxCommands)),
 )
 
 interface Run {
@@ -32,8 +36,9 @@ interface Run {
 const startOn = Effect.fnUntraced(function* (disk: Disk | undefined, model: Model) {
   const [kernel, start] = yield* build(disk === undefined ? {} : { disk })
   yield* start
-  assert.deepStrictEqual(check(kernel, model), [])
-  return { kernel, model: seen(model, sourcesOf(kernel)) } satisfies Run
+  const sight = yield* look(kernel, model.tokens)
+  assert.deepStrictEqual(check(kernel, model, sight), [])
+  return { kernel, model: seen(model, sight) } satisfies Run
 })
 
 const abandon = (kernel: Kernel) =>
@@ -50,11 +55,6 @@ const crash = Effect.fnUntraced(function* ({ kernel }: Run, model: Model, image:
 const carryOut = Effect.fnUntraced(function* (run: Run, command: Command) {
   const { kernel, model } = run
   switch (command.do) {
-    case "deploy":
-    case "kill":
-    case "swap":
-    case "rollback":
-      return { kernel, model: answered(model, command, yield* ask(kernel, command)) }
     case "crash":
       kernel.world.crash(named(command.tenant, command.service))
       yield* settle
@@ -71,7 +71,7 @@ const carryOut = Effect.fnUntraced(function* (run: Run, command: Command) {
     case "pull the plug":
       return yield* crash(run, model, takeImage(kernel.disk))
     case "pull the plug during": {
-      const asking = yield* Effect.forkChild(ask(kernel, command.request))
+      const asking = yield* Effect.forkChild(ask(kernel, command.request, model))
       yield* Effect.repeat(Effect.yieldNow, { times: command.turns })
       const image = takeImage(kernel.disk)
       const exit = asking.pollUnsafe()
@@ -79,6 +79,8 @@ const carryOut = Effect.fnUntraced(function* (run: Run, command: Command) {
       yield* Fiber.await(asking)
       return yield* crash(run, answered(model, command.request, answer), image)
     }
+    default:
+      return { kernel, model: answered(model, command, yield* ask(kernel, command, model)) }
   }
 })
 
@@ -96,7 +98,11 @@ describe("recovery", () => {
           yield* abandon(last.kernel)
           return true
         }, Effect.scoped)
-        const result = yield* Arbitrary.checkEffect(sequences, property, { runs, seed, size: 14 })
+        const result = yield* Arbitrary.checkEffect(sequences, property, {
+          runs,
+          seed,
+          size: maxCommands,
+        })
         assert.isUndefined(Arbitrary.formatCheckFailure(result))
       }),
     { timeout: 60_000 + runs * 500 },

@@ -35,6 +35,7 @@ import {
 import { build, halt, type Kernel } from "../kernel/harness/Machine.ts"
 import { check, checkRegistry } from "./Checkers.ts"
 import { answered, type Model, nothing, Request } from "./Model.ts"
+import { look } from "./Sight.ts"
 import { ask } from "./Workload.ts"
 
 const rounds = Number(process.env["TEST_STORMS"] ?? 60)
@@ -51,13 +52,30 @@ const killOf = (service: "a" | "b" = "a"): Request => ({ do: "kill", tenant: "t1
 const swapTo = (n: 1 | 2): Request => ({ do: "swap", tenant: "t1", service: "a", n })
 const rollback: Request = { do: "rollback", tenant: "t1", service: "a" }
 
-/** Short sequences that meet every decision the deployer takes. */
+const writeTo = (
+  writes: Readonly<Record<string, 1 | 2 | null>>,
+  unless: "x" | "y" | "z" | null = null,
+): Request => ({
+  do: "write",
+  tenant: "t1",
+  service: "a",
+  writes: Object.entries(writes).map(([key, value]) => ({ key: key as "x" | "y" | "z", value })),
+  unless,
+})
+const clear: Request = { do: "clear", tenant: "t1", service: "a" }
+const secretOf = (value: 1 | null): Request => ({ do: "secret", tenant: "t1", value })
+const grant: Request = { do: "grant", tenant: "t1" }
+
+/** Short sequences that meet every decision of the deployer, and every write of the others. */
 const short: ReadonlyArray<ReadonlyArray<Request>> = [
   [deployOf(1), deployOf(1), deployOf(2)],
   [deployOf(1), killOf(), deployOf(2)],
   [deployOf(1), deployOf(1, "b"), killOf()],
   [deployOf(1), swapTo(2), rollback],
   [deployOf(1), swapTo(1), swapTo(2), killOf(), deployOf(1)],
+  [writeTo({ x: 1, y: 1 }), writeTo({ x: null, y: 2, z: 1 }, "z"), clear],
+  [grant, { do: "attenuate", token: 0 }, { do: "revoke", tenant: "t1", token: 0 }],
+  [secretOf(1), secretOf(null)],
 ]
 
 const start = Effect.fnUntraced(function* (disk: Disk, faults: Faults) {
@@ -97,7 +115,8 @@ const discard = (disk: Disk) => Effect.sync(() => dropDisk(disk))
 const verify = Effect.fnUntraced(function* (disk: Disk, model: Model, what: string) {
   const [kernel, starting] = yield* build({ disk })
   yield* starting
-  assert.deepStrictEqual(check(kernel, model), [], what)
+  const sight = yield* look(kernel, model.tokens)
+  assert.deepStrictEqual(check(kernel, model, sight), [], what)
   yield* abandon(kernel)
 })
 
@@ -108,7 +127,10 @@ const countSteps = Effect.fnUntraced(function* (origin: Origin, requests: Readon
   faults.decide({ after: (step, sql) => void (sql === "COMMIT" && commits.push(step)) })
   const kernel = yield* start(origin.disk(), faults)
   const first = origin.includesStart ? 1 : faults.steps() + 1
-  for (const request of requests) yield* ask(kernel, request)
+  let model = origin.model
+  for (const request of requests) {
+    model = answered(model, request, yield* ask(kernel, request, model))
+  }
   const steps = faults.steps()
   yield* abandon(kernel)
   return { first, steps, commits: commits.filter((step) => step >= first && step <= steps) }
@@ -138,7 +160,7 @@ const failAt = Effect.fnUntraced(function* (
   let model = origin.model
   let refused = Result.isSuccess(first) ? 0 : 1
   for (const request of requests) {
-    const answer = yield* ask(kernel, request)
+    const answer = yield* ask(kernel, request, model)
     if (answer._tag === "Refused") refused += 1
     model = answered(model, request, answer)
   }
@@ -164,7 +186,7 @@ const powerOff = Effect.fnUntraced(function* (
   let model = origin.model
   for (const request of requests) {
     if (image !== undefined) break
-    const answer = yield* ask(kernel, request)
+    const answer = yield* ask(kernel, request, model)
     // Whoever asks while the power goes off gets no answer.
     model = answered(model, request, image === undefined ? answer : { _tag: "Unknown" })
   }
@@ -219,7 +241,7 @@ const weather = Effect.fnUntraced(function* ({ requests, verdicts }: typeof stor
   const calm = Math.ceil(requests.length / 2)
   for (const [index, request] of requests.entries()) {
     if (index === calm) faults.stop()
-    const answer = yield* ask(kernel, request)
+    const answer = yield* ask(kernel, request, model)
     const known = answer._tag === "Refused" && index < calm ? { _tag: "Unknown" as const } : answer
     assert.isTrue(index < calm || answer._tag !== "Refused", "the store works again afterwards")
     model = answered(model, request, known)
@@ -231,9 +253,12 @@ const weather = Effect.fnUntraced(function* ({ requests, verdicts }: typeof stor
   return true
 })
 
+const nameOf = (request: Request): string =>
+  "service" in request ? `${request.do} ${request.service}` : request.do
+
 describe("simulation", () => {
   for (const [index, requests] of short.entries()) {
-    const name = requests.map((request) => `${request.do} ${request.service}`).join(", ")
+    const name = requests.map(nameOf).join(", ")
     const begin = index === 0 ? Effect.succeed(emptyDisks) : usedDisks(index === 1)
 
     it.effect(

@@ -15,6 +15,7 @@ import type { makeConnection } from "../../../plugins/sqlite/Connection.ts"
 import { layerSqlite } from "../../../plugins/sqlite/index.ts"
 import { ServiceId, type ServiceName, TenantId } from "../../../src/domain/Identifier.ts"
 import { ServiceSpec } from "../../../src/domain/ServiceSpec.ts"
+import { CapabilityManager } from "../../../src/kernel/capability/CapabilityManager.ts"
 import { layerKernel } from "../../../src/kernel/Kernel.ts"
 import { KernelSettings } from "../../../src/kernel/KernelConfig.ts"
 import { Lifecycle } from "../../../src/kernel/Lifecycle.ts"
@@ -30,6 +31,8 @@ import { LogStore } from "../../../src/kernel/services/LogStore.ts"
 import { Registry } from "../../../src/kernel/services/Registry.ts"
 import { ServiceLogs } from "../../../src/kernel/services/ServiceLogs.ts"
 import { startup } from "../../../src/kernel/Startup.ts"
+import { KeyValueStore } from "../../../src/kernel/store/KeyValueStore.ts"
+import { Vault } from "../../../src/kernel/vault/Vault.ts"
 import { layerNoNetwork } from "../NoNetwork.ts"
 import { layerSecrets } from "../Secrets.ts"
 import { layerDigest } from "../Sha256.ts"
@@ -52,6 +55,9 @@ export interface Kernel {
   readonly readiness: Readiness["Service"]
   readonly logs: ServiceLogs["Service"]
   readonly scheduler: Scheduler["Service"]
+  readonly stores: KeyValueStore["Service"]
+  readonly vault: Vault["Service"]
+  readonly capabilities: CapabilityManager["Service"]
 }
 
 /** How to boot. */
@@ -96,6 +102,9 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     readiness: Context.get(context, Readiness),
     logs: Context.get(context, ServiceLogs),
     scheduler: Context.get(context, Scheduler),
+    stores: Context.get(context, KeyValueStore),
+    vault: Context.get(context, Vault),
+    capabilities: Context.get(context, CapabilityManager),
   }
   const start = startup(() => "the test ends").pipe(
     Scope.provide(scope),

@@ -12,6 +12,7 @@ import { beginEra, clients, type Era, examine, inspect } from "./Era.ts"
 import { type Figures, makeFigures } from "./Figures.ts"
 import { makePlan, type Plan } from "./Plan.ts"
 import { makeRandom, type Random } from "./Random.ts"
+import { endRotating } from "./Rotation.ts"
 import { endAll, endByTrap, endEarly, type Run, sleep, start, work } from "./Run.ts"
 import { makeTrap, type Phase } from "./Traps.ts"
 
@@ -152,6 +153,7 @@ const play = async (era: Era, plan: Plan, random: Random): Promise<void> => {
       : endEarly(era, stillborn))
     inspect(era)
   }
+  if (plan.rotation !== undefined) await endRotating(era, plan.rotation)
   const armed = join(era.root, "armed")
   const trap = plan.trap === undefined ? undefined : { ...trapFor(era, random, plan.trap), armed }
   const run = await start(era, trap)
@@ -195,7 +197,7 @@ export const runCampaign = async (options: CampaignOptions): Promise<Figures> =>
       const isFirst = era === undefined
       era ??= beginEra(figures, options.env ?? {}, random.fork(round + 0x20000))
       try {
-        const plan = makePlan(random.fork(round), isFirst)
+        const plan = makePlan(random.fork(round), round, isFirst)
         await play(era, plan, random.fork(round + 0x10000))
         if (round % eraRounds === 0 || round === rounds) {
           await conclude(era)

@@ -1,6 +1,6 @@
 /**
  * What one round does to its kernel: when clients begin, how it ends, whether its files are
- * photographed. It follows from the seed alone.
+ * photographed. It follows from the seed and the round alone.
  */
 import type { Random } from "./Random.ts"
 import type { Phase } from "./Traps.ts"
@@ -27,6 +27,8 @@ type Stillborn =
 export interface Plan {
   /** Kernels to start and end before the one that is worked with. */
   readonly stillborn: ReadonlyArray<Stillborn>
+  /** The step behind which a kernel dies that replaces its master key, before that one. */
+  readonly rotation: number | undefined
   /** Whether clients begin before the kernel is ready. Then nothing is examined in this round. */
   readonly isEager: boolean
   /** Clients work at least so long, and until so many requests were answered. */
@@ -78,8 +80,14 @@ const stillbornOf = (random: Random): ReadonlyArray<Stillborn> => {
   return random.chance(0.25) ? [{ phase: "recovery" }] : []
 }
 
+/**
+ * Rounds between two rotations that are cut short: ten rounds cut it short at each of its steps. By
+ * chance they would be too few to notice a key that is dropped too early.
+ */
+const rotationEvery = 2
+
 /** The plan of one round; the first rounds of a directory also die while they migrate it. */
-export const makePlan = (random: Random, isFirst: boolean): Plan => {
+export const makePlan = (random: Random, round: number, isFirst: boolean): Plan => {
   const workMs = random.between(20, maxWorkMs)
   const migrations: ReadonlyArray<Stillborn> = isFirst
     ? Array.from({ length: random.between(1, 4) }, () => ({ phase: "migration" }))
@@ -88,6 +96,7 @@ export const makePlan = (random: Random, isFirst: boolean): Plan => {
   const backup = trap === undefined && random.chance(0.12)
   return {
     stillborn: [...migrations, ...stillbornOf(random)],
+    rotation: round % rotationEvery === 0 ? round / rotationEvery - 1 : undefined,
     isEager: random.chance(0.25),
     workMs,
     answers: random.between(0, maxAnswers),

@@ -54,7 +54,11 @@ const arm = (trap: Trap): void => {
     if (isHere && trap.when === "before") die(trap, what)
     if (isCommit && isWaiting && trap.when === "before commit") die(trap, what)
     const result = work()
-    if (isHere && trap.when === "after") die(trap, what)
+    if (isHere && trap.when === "after") {
+      // What only promises to be done is not done yet.
+      if (result instanceof Promise) return result.finally(() => die(trap, what))
+      die(trap, what)
+    }
     if (isCommit && isWaiting) die(trap, what)
     if (isHere) isWaiting = true
     return result
