@@ -17,6 +17,7 @@ import type { Boot } from "./inside/BoxRunner.ts"
 import { makePool } from "./Pool.ts"
 import { startInBox } from "./ServiceBox.ts"
 import { demands, findWalls, type Findings } from "./Walls.ts"
+import { startWarden } from "./Warden.ts"
 import { makeWatch, type Watch } from "./Watch.ts"
 import { Control, encodePair } from "./Wire.ts"
 
@@ -137,6 +138,7 @@ const makeStarter = (findings: Findings, settings: BoxSettings, watch: Watch) =>
 /** The driver of boxes, for as long as the scope lives. */
 export const makeBoxes = Effect.fnUntraced(function* (settings: BoxSettings) {
   const findings = yield* inspect(settings)
+  yield* startWarden(findings.enclosure.mark)
   const watch = yield* makeWatch(settings)
   const starter = makeStarter(findings, settings, watch)
   yield* starter.measure

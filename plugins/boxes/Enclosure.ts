@@ -3,6 +3,7 @@
  * the machine is visible within. It starts nothing; whether the walls stand is found by `Trial`.
  */
 import { execFileSync } from "node:child_process"
+import { randomUUID } from "node:crypto"
 import {
   accessSync,
   closeSync,
@@ -116,6 +117,8 @@ export const nodeFlags = (heapMb: number): ReadonlyArray<string> => [
 /** What makes boxes of one level. Close it when no more are needed. */
 export class Enclosure {
   readonly level: Level
+  /** What every runner has in its command line, and no other process. */
+  readonly mark = `solo-box-${randomUUID()}`
   readonly #tools: Tools
   readonly #asOther: boolean
   readonly #filter: number | undefined
@@ -155,7 +158,7 @@ export class Enclosure {
   /** Node's flags and the script of a runner. */
   runner(script: string, heapMb: number, dataBytes: number): Command {
     // Unless told what it is, Node tries whether a script is a module or TypeScript.
-    const flags = [...nodeFlags(heapMb), "--input-type=commonjs", "-e", script]
+    const flags = [...nodeFlags(heapMb), "--input-type=commonjs", "-e", script, this.mark]
     return this.command(flags, dataBytes)
   }
 

@@ -89,9 +89,15 @@ export class Priority {
     return (this.#remembered.get(key) ?? 0) > now
   }
 
-  /** Has a box that was just spawned boot behind everybody. */
+  /** Has a box that was just spawned boot behind everybody, where that can be taken back. */
   putLast({ pid }: Box): void {
-    if (pid !== undefined) setNiceness(pid, lowest)
+    if (pid !== undefined && process.getuid?.() === 0) setNiceness(pid, lowest)
+  }
+
+  /** Has a box that is still starting wait for nobody any more. */
+  hurry({ pid }: Box): void {
+    if (pid === undefined) return
+    for (const each of new Set([pid, innermost(pid)])) setNiceness(each, usual)
   }
 
   /** The box has a service from now on, which may take so much of one processor. */

@@ -26,6 +26,13 @@ import { Control, encodePair } from "./Wire.ts"
 /** Lines a second above which a box is not one of ours any more: ours drops lines by itself. */
 const maxLinesPerSecond = 2 * (logBurst + logsPerSecond)
 
+/**
+ * How long a greedy service starts behind everybody, in milliseconds, and which share of its time
+ * to start at most. On a machine that is busy with something else it would never come up.
+ */
+const patienceMs = 1000
+const patienceShare = 0.2
+
 /** What all services share. */
 export interface Surroundings {
   /**
@@ -45,6 +52,7 @@ interface Life {
   readonly box: Box
   readonly session: Session
   readonly exit: Deferred.Deferred<InstanceExit>
+  readonly isGreedy: boolean
   /** Whether its end was asked for. */
   isStopped: boolean
 }
@@ -72,7 +80,7 @@ const attach = Effect.fnUntraced(function* (surroundings: Surroundings, program:
     },
     program,
   )
-  return { box, session, exit, isStopped: false } satisfies Life as Life
+  return { box, session, exit, isGreedy, isStopped: false } satisfies Life as Life
 })
 
 /** Connects the session with its box, once that has booted. */
@@ -98,6 +106,26 @@ const connect = ({ watch }: Surroundings, life: Life): void => {
     },
   })
 }
+
+/** Gives the box its program, once it has booted, and waits until that is ready. */
+const begin = Effect.fnUntraced(function* (
+  { booted, watch }: Surroundings,
+  { box, isGreedy, session }: Life,
+  program: Program,
+) {
+  const start = Effect.gen(function* () {
+    yield* booted(box)
+    box.send(encodePair(Control.assign, identityOf(program), Buffer.from(program.code)))
+    yield* session.ready
+  })
+  if (!isGreedy) return yield* start
+  const patience = Math.min(patienceMs, program.limits.startupTimeoutMs * patienceShare)
+  const hurry = Effect.andThen(
+    Effect.sleep(patience),
+    Effect.sync(() => watch.hurry(box)),
+  )
+  yield* Effect.raceFirst(start, Effect.andThen(hurry, Effect.never))
+})
 
 /** Fails a body that grows beyond its bound. */
 const limited = (response: ServiceResponse, responseMb: number): ServiceResponse => {
@@ -136,12 +164,7 @@ export const startInBox = (
       kill,
     )
     const { box, exit, session } = life
-    const begin = Effect.gen(function* () {
-      yield* surroundings.booted(box)
-      box.send(encodePair(Control.assign, identityOf(program), Buffer.from(program.code)))
-      yield* session.ready
-    })
-    yield* Effect.onError(begin, () => kill(life))
+    yield* Effect.onError(begin(surroundings, life, program), () => kill(life))
     surroundings.watch.add(box, {
       key: serviceKey(program.name),
       cpuPercent: program.limits.cpuPercent,

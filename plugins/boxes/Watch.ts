@@ -29,6 +29,8 @@ export interface Watch {
   readonly wasGreedy: (key: string) => boolean
   /** Has a box that was just spawned boot behind everybody. */
   readonly putLast: (box: Box) => void
+  /** Has a box that is still starting wait for nobody any more. */
+  readonly hurry: (box: Box) => void
 }
 
 /** Watches boxes for as long as the scope lives. */
@@ -84,5 +86,6 @@ export const makeWatch = ({
       },
       wasGreedy: (key) => priority.wasGreedy(key, currentTime()),
       putLast: (box) => priority.putLast(box),
+      hurry: (box) => priority.hurry(box),
     }
   })

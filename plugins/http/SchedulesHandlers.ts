@@ -23,7 +23,7 @@ export const SchedulesHandlers = HttpApiBuilder.group(
         const { tenantId } = yield* callingTenant
         const { serviceId } = params
         yield* Effect.mapError(deployer.status(tenantId, serviceId), fromKernel)
-        return { items: scheduler.schedulesOf({ tenantId, serviceId }), next: null }
+        return { items: yield* scheduler.schedulesOf({ tenantId, serviceId }), next: null }
       }),
     )
   }),

@@ -23,8 +23,6 @@ export interface Service {
   fetch(request: Request, ctx: Context): Response | Promise<Response>
   /** Runs once, before the first request. Until it returns, the service is not deployed. */
   start?(ctx: Context): unknown
-  /** Runs at each due time of the spec's `crons`, until what it returns is settled. */
-  scheduled?(event: ScheduledEvent, ctx: Context): unknown
   /** Runs once, after the last request: the last chance to tidy up. */
   stop?(ctx: Context): unknown
   /**
@@ -40,17 +38,6 @@ export interface ScheduledEvent {
   /** The cron expression, as the spec has it. */
   readonly cron: string
   /** The due time, in milliseconds since 1970. */
-  readonly scheduledTime: number
-  /** Aborted when nobody waits for the run any more. */
-  readonly signal: AbortSignal
-}
-
-/** One due time. */
-export interface ScheduledEvent {
-  readonly type: "scheduled"
-  /** The expression, as the spec has it. */
-  readonly cron: string
-  /** When it was due: milliseconds since 1970, UTC. */
   readonly scheduledTime: number
   /** Aborted when nobody waits for the run any more. */
   readonly signal: AbortSignal

@@ -209,6 +209,24 @@ export const runtimeContract = (name: string, layer: Layer.Layer<Runtime, unknow
         assert.strictEqual(after.inFlight, 0)
       }))
 
+    test("a value that cannot be shown costs a log line nothing else", () =>
+      Effect.gen(function* () {
+        const instance = yield* startService(
+          `export default { fetch() {}, start({ log }) {
+            log.info("getter", { get a() { throw new Error("mine") } }, "after")
+            log.warn("date", new Date(NaN), [new Date(0)]) } }`,
+        )
+        yield* instance.stop
+        const lines = yield* Stream.runCollect(instance.logs)
+        assert.deepStrictEqual(
+          lines.map(({ message }) => message),
+          [
+            "getter [a value that cannot be shown] after",
+            "date Invalid Date [1970-01-01T00:00:00.000Z]",
+          ],
+        )
+      }))
+
     test("console and ctx.log are captured with their levels", () =>
       Effect.gen(function* () {
         const instance = yield* startService(

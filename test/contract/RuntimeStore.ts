@@ -110,6 +110,24 @@ export const storeContract = (name: string, layer: Layer.Layer<Runtime, unknown>
           assert.match(says[at] as string, what)
       }))
 
+    test("what would be stored as an empty object or as null is refused, wherever it is", () =>
+      Effect.gen(function* () {
+        const told = (yield* json(
+          tell(`[new Map([[1, 2]]), new Set([1]), Promise.resolve(1), /x/, new Error("x"), new ArrayBuffer(3),
+            new Response("x"), new Headers(), { deep: [new Map()] }, [undefined], [1, , 2]].map((value) => () => store.put("a", value))
+            .concat(() => store.get("a"))`),
+        )) as ReadonlyArray<ReadonlyArray<string>>
+        const says = told.map((one) => (Array.isArray(one) ? one.join(": ") : one))
+        assert.strictEqual(says.pop(), "nothing")
+        for (const what of says) assert.match(what as string, /^TypeError: .* cannot be stored/)
+        const kept = yield* json(
+          fetching(`class Point { x = 1 }
+            await ctx.store.put("a", [new Point(), new Date(0), new URL("http://a/"), Object.assign(Object.create(null), { y: 2 })])
+            return Response.json(await ctx.store.get("a"))`),
+        )
+        assert.deepStrictEqual(kept, [{ x: 1 }, "1970-01-01T00:00:00.000Z", "http://a/", { y: 2 }])
+      }))
+
     test("hostile keys, queries and batches are refused one by one", () =>
       Effect.gen(function* () {
         const told = (yield* json(

@@ -40,6 +40,10 @@ describe("Scheduler", () => {
       yield* begin
       const kernel = yield* boot()
       yield* deploy(kernel, a, {}, { crons: ["*/2 * * * *", "3 * * * *", "30 1 * * * *"] })
+      assert.deepStrictEqual(
+        (yield* kernel.scheduler.schedulesOf(a)).map(({ nextAt }) => nextAt),
+        ["2026-01-01T12:02:00.000Z", "2026-01-01T12:03:00.000Z", "2026-01-01T12:01:30.000Z"],
+      )
       yield* deploy(kernel, named("acme", "none"))
       yield* pass(4 * minute, 15_000)
       assert.deepStrictEqual(
@@ -54,13 +58,13 @@ describe("Scheduler", () => {
           ["*/2 * * * *", 4],
         ],
       )
-      assert.deepStrictEqual(kernel.scheduler.schedulesOf(a)[0], {
+      assert.deepStrictEqual((yield* kernel.scheduler.schedulesOf(a))[0], {
         cron: "*/2 * * * *",
         nextAt: "2026-01-01T12:06:00.000Z",
         lastAt: "2026-01-01T12:04:00.000Z",
         lastOutcome: "succeeded",
       })
-      assert.deepStrictEqual(kernel.scheduler.schedulesOf(named("other", "a")), [])
+      assert.deepStrictEqual(yield* kernel.scheduler.schedulesOf(named("other", "a")), [])
       assert.deepStrictEqual(yield* missed(kernel), [])
     }),
   )
@@ -123,7 +127,7 @@ describe("Scheduler", () => {
       assert.deepStrictEqual(yield* missed(second), [
         "1: the kernel ended before the run was known to have ended",
       ])
-      assert.strictEqual(second.scheduler.schedulesOf(a)[0]!.lastOutcome, "interrupted")
+      assert.strictEqual((yield* second.scheduler.schedulesOf(a))[0]!.lastOutcome, "interrupted")
     }),
   )
 
@@ -167,7 +171,7 @@ describe("Scheduler", () => {
       assert.strictEqual(of("a")[0]!.reason, "scripted")
       assert.isTrue(of("a").some(({ unrecorded }) => unrecorded > 0))
       assert.strictEqual(kernel.world.fired.filter(({ key }) => key === "acme/a").length, 180)
-      assert.strictEqual(kernel.scheduler.schedulesOf(a)[0]!.lastOutcome, "failed")
+      assert.strictEqual((yield* kernel.scheduler.schedulesOf(a))[0]!.lastOutcome, "failed")
     }),
   )
 

@@ -28,20 +28,27 @@ const inspect = (value: unknown, depth: number, seen: ReadonlyArray<object>): st
   if (typeof value === "bigint") return `${value}n`
   if (typeof value !== "object" || value === null) return String(value)
   if (value instanceof Error) return String(value.stack ?? value)
-  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Date)
+    return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString()
   if (value instanceof Map || value instanceof Set)
     return `${value instanceof Map ? "Map" : "Set"} ${entries([...value], depth, seen)}`
   if (seen.includes(value)) return "[Circular]"
   return depth >= maxDepth ? "[…]" : entries(value, depth, seen)
 }
 
+/** The text of one value. Never throws: what else the line says is not to be lost with it. */
+const show = (value: unknown): string => {
+  try {
+    return inspect(value, 0, [])
+  } catch {
+    return "[a value that cannot be shown]"
+  }
+}
+
 /** The text of a log line. Never throws. */
 const format = (values: ReadonlyArray<unknown>): string => {
   try {
-    return values
-      .map((value) => inspect(value, 0, []))
-      .join(" ")
-      .slice(0, maxLogLength)
+    return values.map(show).join(" ").slice(0, maxLogLength)
   } catch {
     return "a value that cannot be shown"
   }

@@ -48,12 +48,31 @@ export type HeadersInit =
 /** The headers as they were appended, whatever the service did to the class. */
 export let listOf: (headers: Headers) => ReadonlyArray<readonly [string, string]>
 
+const sortAndCombine = (
+  list: ReadonlyArray<readonly [name: string, value: string]>,
+): ReadonlyArray<readonly [name: string, value: string]> => {
+  const values = new Map<string, Array<string>>()
+  for (const [name, value] of list) {
+    const known = values.get(name)
+    if (known === undefined) values.set(name, [value])
+    else known.push(value)
+  }
+  return [...values.keys()].sort().flatMap((name) => {
+    const all = values.get(name)!
+    return name === "set-cookie"
+      ? all.map((value) => [name, value] as const)
+      : [[name, all.join(", ")] as const]
+  })
+}
+
 /** https://fetch.spec.whatwg.org/#concept-header-list-sort-and-combine */
-let sorted: (headers: Headers) => ReadonlyArray<[name: string, value: string]>
+let sorted: (headers: Headers) => ReadonlyArray<readonly [name: string, value: string]>
 
 /** https://fetch.spec.whatwg.org/#headers-class */
 export class Headers {
   #list: Array<[name: string, value: string]> = []
+  /** The list as it is shown, until it changes: an iterator asks for it at each of its steps. */
+  #shown: ReadonlyArray<readonly [name: string, value: string]> | undefined
 
   constructor(init?: HeadersInit) {
     if (init === undefined) return
@@ -79,10 +98,12 @@ export class Headers {
     if (this.#list.length >= maxHeaders || length > maxHeaderLength)
       throw new RangeError(`at most ${maxHeaders} headers with ${maxHeaderLength} characters`)
     this.#list.push(pair)
+    this.#shown = undefined
   }
   delete(name: string): void {
     const key = nameOf(name)
     this.#list = this.#list.filter(([known]) => known !== key)
+    this.#shown = undefined
   }
   get(name: string): string | null {
     const key = nameOf(name)
@@ -105,7 +126,7 @@ export class Headers {
     for (const [name, value] of this) visit.call(self, value, name, this)
   }
   entries(): IterableIterator<[string, string]> {
-    return new HeadersIterator(this, (pair) => pair) as never
+    return new HeadersIterator(this, ([name, value]) => [name, value]) as never
   }
   keys(): IterableIterator<string> {
     return new HeadersIterator(this, ([name]) => name) as never
@@ -121,25 +142,17 @@ export class Headers {
   }
   static {
     listOf = (headers) => headers.#list
-    sorted = (headers) => {
-      const names = [...new Set(headers.#list.map(([name]) => name))].sort()
-      return names.flatMap((name): ReadonlyArray<[string, string]> => {
-        const values = headers.#list.filter(([known]) => known === name).map(([, value]) => value)
-        return name === "set-cookie"
-          ? values.map((value) => [name, value])
-          : [[name, values.join(", ")]]
-      })
-    }
+    sorted = (headers) => (headers.#shown ??= sortAndCombine(headers.#list))
   }
 }
 
 /** Shows what the headers are at each step: https://webidl.spec.whatwg.org/#es-iterator */
 class HeadersIterator {
   readonly #headers: Headers
-  readonly #pick: (pair: [string, string]) => unknown
+  readonly #pick: (pair: readonly [string, string]) => unknown
   #index = 0
 
-  constructor(headers: Headers, pick: (pair: [string, string]) => unknown) {
+  constructor(headers: Headers, pick: (pair: readonly [string, string]) => unknown) {
     this.#headers = headers
     this.#pick = pick
   }

@@ -11,7 +11,9 @@ import { text } from "./Text.ts"
 const { TypeError, RangeError, Uint8Array, ArrayBuffer } = globalThis
 const { isView } = ArrayBuffer
 const { isFinite } = Number
+const { isArray } = Array
 const { parse, stringify } = JSON
+const { toString } = Object.prototype
 const { apply, getPrototypeOf } = Reflect
 const { slice } = Uint8Array.prototype
 const typedArray = getPrototypeOf(Uint8Array.prototype) as Uint8Array
@@ -27,8 +29,16 @@ function keep(this: unknown, _key: string, value: unknown): unknown {
   if (typeof value === "bigint") refuse("a bigint")
   if (typeof value === "function") refuse("a function")
   if (typeof value === "symbol") refuse("a symbol")
-  if (typeof value === "object" && isView(value)) refuse("bytes inside of a value")
+  if (value === undefined && isArray(this)) refuse("undefined in an array")
+  if (typeof value === "object" && value !== null && !isArray(value)) keepObject(value)
   return value
+}
+
+/** A map, a promise or a buffer would be an empty object. What has a `toJSON` is text by now. */
+const keepObject = (value: object): void => {
+  if (isView(value)) refuse("bytes inside of a value")
+  const kind = apply(toString, value, []) as string
+  if (kind !== "[object Object]") refuse(kind)
 }
 
 /** Spells a value; throws a TypeError where it cannot be stored, or whatever its own code throws. */

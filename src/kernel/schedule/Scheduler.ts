@@ -3,6 +3,7 @@
  * happens to kernel and clock, and reported as missed where that was not possible.
  */
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 import type { ServiceName } from "../../domain/Identifier.ts"
@@ -24,7 +25,10 @@ export type ScheduleView = typeof ScheduleView.Type
 export class Scheduler extends Context.Service<
   Scheduler,
   {
-    /** A service's schedules, in the order of its spec; none for a service that has none. */
-    readonly schedulesOf: (name: ServiceName) => ReadonlyArray<ScheduleView>
+    /**
+     * A service's schedules, in the order of its spec; none for a service that has none. What was
+     * acknowledged is there at once, although its first turn may still have to be worked out.
+     */
+    readonly schedulesOf: (name: ServiceName) => Effect.Effect<ReadonlyArray<ScheduleView>>
   }
 >()("solo/kernel/schedule/Scheduler") {}

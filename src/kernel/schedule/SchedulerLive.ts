@@ -9,12 +9,14 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import { draft } from "../../domain/Event.ts"
 import { serviceKey } from "../../domain/Identifier.ts"
 import { factOf } from "../../domain/State.ts"
+import { nextDue, timetableOf } from "../../domain/Timetable.ts"
 import { withDeadline } from "../Deadline.ts"
 import { isRefusal } from "../log/Attachment.ts"
 import { EventStore } from "../log/EventStore.ts"
@@ -25,7 +27,7 @@ import { Registry } from "../services/Registry.ts"
 import { NotRunning } from "../services/Runtime.ts"
 import { makeBookkeeping } from "./Bookkeeping.ts"
 import { Calendar, type Entry, keptOf, reasons, type Task, tellEveryMs } from "./Calendar.ts"
-import { Scheduler } from "./Scheduler.ts"
+import { Scheduler, type ScheduleView } from "./Scheduler.ts"
 import { makeScheduleStore } from "./ScheduleStore.ts"
 
 /** How long to wait when the database took nothing, in milliseconds. */
@@ -43,6 +45,7 @@ const lastWordMs = 500
 const iso = (time: number): string => DateTime.formatIso(DateTime.makeUnsafe(time))
 
 const make = Effect.gen(function* () {
+  const desired = yield* DesiredState
   const readiness = yield* Readiness
   const registry = yield* Registry
   const calendar = new Calendar()
@@ -105,15 +108,28 @@ const make = Effect.gen(function* () {
   yield* Effect.forkScoped(work)
 
   return Scheduler.of({
-    schedulesOf: (name) =>
-      calendar.of(name).map(({ account, cron, due }) => ({
-        cron,
-        nextAt: due === Infinity ? null : iso(due),
-        lastAt: account.runAt === null ? null : iso(account.runAt),
-        lastOutcome: account.outcome,
-      })),
+    schedulesOf: Effect.fnUntraced(function* (name) {
+      const fact = factOf(yield* desired.get, name)
+      const now = yield* Clock.currentTimeMillis
+      const entries = new Map(calendar.of(name).map((entry) => [entry.cron, entry]))
+      const crons = fact?._tag === "Deployed" ? fact.spec.crons : []
+      return crons.map((cron) => viewOf(cron, entries.get(cron), now))
+    }),
   })
 })
+
+/** An expression, with its entry if the calendar has heard of it by now. */
+const viewOf = (cron: string, entry: Entry | undefined, now: number): ScheduleView => {
+  const table = timetableOf(cron)
+  const first = Result.isSuccess(table) ? nextDue(table.success, now) : Infinity
+  const due = entry?.due ?? first
+  return {
+    cron,
+    nextAt: due === Infinity ? null : iso(due),
+    lastAt: entry === undefined || entry.account.runAt === null ? null : iso(entry.account.runAt),
+    lastOutcome: entry?.account.outcome ?? null,
+  }
+}
 
 /** Calls services, and keeps in mind how that went. */
 const makeRunner = Effect.fnUntraced(function* (

@@ -77,4 +77,28 @@ describe.skipIf(process.platform !== "linux")("priority", () => {
       }),
     ).pipe(Effect.provide(driver)),
   )
+
+  it.live.skipIf(process.getuid?.() !== 0)(
+    "one that boots behind everybody does so for a while",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const first = yield* startKnown(
+            "setTimeout(() => { throw 0 }, 1); export default { fetch() {} }",
+          )
+          yield* first.instance.exit
+          const before = childrenOf(process.pid)
+          yield* Effect.forkScoped(
+            startService("export default { start: () => new Promise(() => {}), fetch() {} }"),
+          )
+          yield* Effect.repeat(
+            Effect.sync(() => childrenOf(process.pid).some((pid) => !before.includes(pid))),
+            { until: (isThere) => isThere, schedule: Schedule.spaced(10) },
+          )
+          const own = getPriority()
+          yield* until(pidOf(before), (all) => all.some((niceness) => niceness === 19))
+          yield* until(pidOf(before), (all) => all.every((niceness) => niceness === own))
+        }),
+      ).pipe(Effect.provide(driver)),
+  )
 })

@@ -360,7 +360,7 @@ export const makeFakeKernel = () => {
         start: () => Effect.die("not needed here"),
       }),
     ),
-    Layer.succeed(Scheduler, Scheduler.of({ schedulesOf: () => [] })),
+    Layer.succeed(Scheduler, Scheduler.of({ schedulesOf: () => Effect.succeed([]) })),
     Layer.succeed(
       ServiceLogs,
       ServiceLogs.of({

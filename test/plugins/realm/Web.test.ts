@@ -33,6 +33,8 @@ const snippets: ReadonlyArray<string> = [
   "return [...new Headers([['a', undefined], ['b', null]])]",
   "const h = new Headers({ a: '1', b: '2' }), out = []; for (const [n] of h) { out.push(n); h.delete('b') } return [out, String(h.keys()), typeof Iterator.prototype.map.call(h.values(), (v) => v).next().value]",
   "const log = []; new Headers(new Proxy({ a: '1', b: '2' }, { ownKeys(t) { log.push('keys'); return Reflect.ownKeys(t) }, getOwnPropertyDescriptor(t, k) { log.push('own ' + k); return Reflect.getOwnPropertyDescriptor(t, k) }, get(t, k) { log.push('get ' + String(k)); return t[k] } })); return log",
+  "const h = new Headers(); for (let i = 0; i < 200; i++) h.set('x-' + i, 'v'); const { sort } = Array.prototype; let sorts = 0; Array.prototype.sort = function (...all) { sorts++; return sort.apply(this, all) }; try { const copy = new Headers(h); return [[...copy].length, sorts < 4] } finally { Array.prototype.sort = sort }",
+  "const h = new Headers({ b: '2' }), i = h.entries(); const first = i.next().value; first[1] = 'changed'; h.set('b', '3'); h.append('c', '4'); return [[...h], i.next().value, h.get('b')]",
   // Response
   threw(
     "const s = new ReadableStream({ start(c) { c.enqueue(new Uint8Array(1)); c.close() } }); const r = s.getReader(); await r.read(); r.releaseLock(); new Response(s)",
