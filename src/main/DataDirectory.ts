@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 
-import { readIfThere, writeAtomically } from "./AtomicFile.ts"
+import { fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
 
 /** How long to try for the lock: long enough for several that start at once to sort it out. */
 const lockPatienceMs = 1000
@@ -58,6 +58,13 @@ const unusable = (path: string, cause: unknown): DataDirectoryUnusable => {
   const { code, message } = cause as NodeJS.ErrnoException
   return new DataDirectoryUnusable({ path, reason: reasons[code ?? ""] ?? message })
 }
+
+/** One of its own files, which holds nothing that is needed later, is in the way. */
+const unusableFile = (path: string, name: string, trouble: string): DataDirectoryUnusable =>
+  new DataDirectoryUnusable({
+    path,
+    reason: `its file ${name} cannot be used (${trouble}); nothing is kept in it, so move it away and whatever begins with its name`,
+  })
 
 /**
  * Makes `path` and whatever is missing above it. Node's own recursive `mkdir` never returns where
@@ -137,7 +144,7 @@ const isAlive = (pid: number): boolean => {
 
 /** The pid of whoever holds the lock. A process that took it just now may not have said so yet. */
 const holderOf = (path: string): Effect.Effect<number | null> =>
-  Effect.tryPromise(() => readIfThere(join(path, "lock.json"))).pipe(
+  Effect.tryPromise(() => readOwnFile(join(path, "lock.json"))).pipe(
     Effect.flatMap(Schema.decodeUnknownEffect(Holder)),
     Effect.filterOrFail(
       ({ pid }) => isAlive(pid),
@@ -156,7 +163,10 @@ export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string
   const path = resolve(directory)
   yield* prepare(path)
   const lock = yield* Effect.acquireRelease(
-    Effect.try({ try: () => tryLock(path), catch: (cause) => unusable(path, cause) }),
+    Effect.try({
+      try: () => tryLock(path),
+      catch: (cause) => unusableFile(path, "lock.db", (cause as Error).message),
+    }),
     (database) => Effect.sync(() => database?.close()),
   )
   if (lock === undefined) {
@@ -165,7 +175,7 @@ export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string
   yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: () => writeAtomically(join(path, "lock.json"), `{"pid":${process.pid}}\n`),
-      catch: (cause) => unusable(path, cause),
+      catch: (cause) => unusableFile(path, "lock.json", fileTrouble(cause)),
     }),
     () => Effect.ignore(Effect.tryPromise(() => fs.rm(join(path, "lock.json"), { force: true }))),
   )
