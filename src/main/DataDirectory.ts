@@ -59,12 +59,20 @@ const unusable = (path: string, cause: unknown): DataDirectoryUnusable => {
   return new DataDirectoryUnusable({ path, reason: reasons[code ?? ""] ?? message })
 }
 
-/** One of its own files, which holds nothing that is needed later, is in the way. */
-const unusableFile = (path: string, name: string, trouble: string): DataDirectoryUnusable =>
-  new DataDirectoryUnusable({
+/** SQLite's code for a full disk. */
+const fullCode = 13
+
+/** One of its own files cannot be made or used; none of them holds what is needed later. */
+const unusableFile = (path: string, name: string, cause: unknown): DataDirectoryUnusable => {
+  const { code, errcode } = cause as { readonly code?: string; readonly errcode?: number }
+  if (code === "ENOSPC" || errcode === fullCode) {
+    return new DataDirectoryUnusable({ path, reason: "the disk is full" })
+  }
+  return new DataDirectoryUnusable({
     path,
-    reason: `its file ${name} cannot be used (${trouble}); nothing is kept in it, so move it away and whatever begins with its name`,
+    reason: `its file ${name} cannot be used (${fileTrouble(cause)}); nothing is kept in it, so move it away and whatever begins with its name`,
   })
+}
 
 /**
  * Makes `path` and whatever is missing above it. Node's own recursive `mkdir` never returns where
@@ -165,7 +173,7 @@ export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string
   const lock = yield* Effect.acquireRelease(
     Effect.try({
       try: () => tryLock(path),
-      catch: (cause) => unusableFile(path, "lock.db", (cause as Error).message),
+      catch: (cause) => unusableFile(path, "lock.db", cause),
     }),
     (database) => Effect.sync(() => database?.close()),
   )
@@ -175,7 +183,7 @@ export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string
   yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: () => writeAtomically(join(path, "lock.json"), `{"pid":${process.pid}}\n`),
-      catch: (cause) => unusableFile(path, "lock.json", fileTrouble(cause)),
+      catch: (cause) => unusableFile(path, "lock.json", cause),
     }),
     () => Effect.ignore(Effect.tryPromise(() => fs.rm(join(path, "lock.json"), { force: true }))),
   )

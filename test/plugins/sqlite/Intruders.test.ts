@@ -9,6 +9,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { SqlClient } from "effect/sql/SqlClient"
+import { SqlError, UnknownError } from "effect/sql/SqlError"
 
 import { layerSqlite } from "../../../plugins/sqlite/index.ts"
 import { factsInOrder } from "../../../src/domain/Checkpoint.ts"
@@ -250,6 +251,27 @@ describe("a high-water mark that is wrong (promise 5)", () => {
         yield* Effect.void.pipe(Effect.provide(layerSqlite({ filename, busyTimeoutMs: 0 })))
         assert.oneOf(last(), [undefined, 3])
         assert.deepStrictEqual((yield* start(filename)).found, [])
+      }),
+  )
+})
+
+describe("a database that is sound and cannot be used all the same", () => {
+  it.live.each([
+    [8, "attempt to write a readonly database", "check the permissions"],
+    [13, "database or disk is full", "free space on the disk"],
+    [1, "malformed database schema", "restore the last good backup"],
+  ] as const)(
+    "code %i: refused with the file, the reason and what to do",
+    ([errcode, reason, advice]) =>
+      Effect.gen(function* () {
+        const filename = newDatabase()
+        const cause = Object.assign(new Error(reason), { errcode })
+        const broken = () =>
+          Effect.fail(new SqlError({ reason: new UnknownError({ cause, operation: "open" }) }))
+        const error = yield* Effect.flip(
+          Effect.void.pipe(Effect.provide(layerSqlite({ filename, busyTimeoutMs: 0 }, broken))),
+        )
+        for (const part of [filename, reason, advice]) assert.include(error.message, part)
       }),
   )
 })
