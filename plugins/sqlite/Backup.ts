@@ -56,6 +56,8 @@ export const backupDatabase = Effect.fn("Storage.backup")(function* (
     for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(partial + suffix, { force: true })
   })
   if (existsSync(path)) return yield* failed(new Error("there is a file at that path already"))
+  const directory = dirname(resolve(path))
+  if (!existsSync(directory)) return yield* failed(new Error(`there is no directory ${directory}`))
   if (!existsSync(filename)) return yield* failed(`there is no database ${filename}`)
   yield* discard
   yield* Effect.gen(function* () {

@@ -27,6 +27,38 @@ export interface ConnectionOptions {
   readonly busyTimeoutMs: number
 }
 
+const isOutOfRange = (cause: unknown): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === "ERR_OUT_OF_RANGE"
+
+/** Only reading may be done twice. */
+const isSelect = (statement: StatementSync): boolean =>
+  statement.sourceSQL.trimStart().startsWith("SELECT")
+
+const toNumber = (value: unknown): unknown => (typeof value === "bigint" ? Number(value) : value)
+
+/**
+ * Runs `read`. `node:sqlite` refuses a whole result for one integer that no number can hold, and
+ * that only damage can have put there: it is then read again with that one rounded, so that it costs
+ * the row it is in, whose reader finds no integer, and not every row beside it.
+ */
+const reading = <Row extends object>(
+  statement: StatementSync,
+  read: () => ReadonlyArray<Row>,
+  convert: (row: Row) => Row,
+): ReadonlyArray<Row> => {
+  try {
+    return read()
+  } catch (cause) {
+    if (!isOutOfRange(cause) || !isSelect(statement)) throw cause
+    statement.setReadBigInts(true)
+    try {
+      return read().map(convert)
+    } finally {
+      statement.setReadBigInts(false)
+    }
+  }
+}
+
 /** A connection, with what `effect/sql` does not ask for but the plugin does. */
 export interface SqliteConnection extends Connection {
   readonly isTransaction: boolean
@@ -125,13 +157,23 @@ export const makeConnection = Effect.fnUntraced(function* (
   // Every statement binds through here: SQLite knows no booleans and no `undefined`.
   const all = (statement: StatementSync, params: ReadonlyArray<unknown>) => {
     statement.setReturnArrays(false)
-    return statement.all(...(params as ReadonlyArray<SQLInputValue>)) as ReadonlyArray<object>
+    return reading(
+      statement,
+      () => statement.all(...(params as ReadonlyArray<SQLInputValue>)) as ReadonlyArray<object>,
+      (row) =>
+        Object.fromEntries(Object.entries(row).map(([name, value]) => [name, toNumber(value)])),
+    )
   }
   const values = (statement: StatementSync, params: ReadonlyArray<unknown>) => {
     statement.setReturnArrays(true)
-    return statement.all(...(params as ReadonlyArray<SQLInputValue>)) as unknown as ReadonlyArray<
-      ReadonlyArray<unknown>
-    >
+    return reading(
+      statement,
+      () =>
+        statement.all(...(params as ReadonlyArray<SQLInputValue>)) as unknown as ReadonlyArray<
+          ReadonlyArray<unknown>
+        >,
+      (row) => row.map(toNumber),
+    )
   }
 
   return {

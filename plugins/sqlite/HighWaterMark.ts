@@ -3,6 +3,7 @@
  * off takes the newest commits with it and leaves a sound, older database; only something outside
  * can tell. The mark follows the log about once a second and at the end, so it never runs ahead.
  */
+import { createHash } from "node:crypto"
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs"
 
 import * as Effect from "effect/Effect"
@@ -13,17 +14,25 @@ import { SqlClient } from "effect/sql/SqlClient"
 /** How often the mark follows the log. */
 const interval = "1 second"
 
-const Mark = Schema.fromJsonString(
-  Schema.Struct({
-    lastId: Schema.Int,
-    lastHash: Schema.String.check(Schema.isBetweenLength(64, 64)),
-  }),
-)
+/** Far beyond any log, and far from where numbers end: a mark that says more is damaged. */
+const maxId = 2 ** 48
 
 interface Head {
   readonly lastId: number
   readonly lastHash: string
 }
+
+const checkOf = ({ lastHash, lastId }: Head): string =>
+  createHash("sha256").update(`${lastId} ${lastHash}`).digest("hex").slice(0, 16)
+
+/** A damaged mark would have the log miss events that never were; the first marks had no check. */
+const Mark = Schema.fromJsonString(
+  Schema.Struct({
+    lastId: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxId })),
+    lastHash: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
+    check: Schema.optionalKey(Schema.String),
+  }).check(Schema.makeFilter((mark) => mark.check === undefined || mark.check === checkOf(mark))),
+)
 
 const decode = Schema.decodeUnknownResult(Mark)
 const encode = Schema.encodeSync(Mark)
@@ -46,7 +55,8 @@ const read = (mark: string) =>
 const write = (mark: string, head: Head) =>
   Effect.try({
     try: () => {
-      writeFileSync(`${mark}.new`, encode(head), { mode: 0o600 })
+      const text = encode({ ...head, check: checkOf(head) })
+      writeFileSync(`${mark}.new`, text, { mode: 0o600 })
       renameSync(`${mark}.new`, mark)
     },
     catch: (cause) => String(cause),
@@ -54,11 +64,16 @@ const write = (mark: string, head: Head) =>
     Effect.catch((reason) => Effect.logWarning("could not write the high-water mark", reason)),
   )
 
+/** The end of the log: where its head says, or its last event where the head is lost or behind. */
 const readHead = Effect.gen(function* () {
   const sql = yield* SqlClient
-  const [head] = yield* sql<Head>`
-    SELECT last_id AS lastId, last_hash AS lastHash FROM log_head WHERE singleton = 1`
-  return head
+  const [end] = yield* sql<Head>`
+    SELECT lastId, lastHash FROM (
+      SELECT last_id AS lastId, last_hash AS lastHash FROM log_head WHERE singleton = 1
+      UNION ALL
+      SELECT * FROM (SELECT id, hash FROM events WHERE id <= ${maxId} ORDER BY id DESC LIMIT 1)
+    ) WHERE lastId <= ${maxId} ORDER BY lastId DESC LIMIT 1`
+  return end
 })
 
 /**

@@ -84,7 +84,8 @@ const createVault = Effect.gen(function* () {
     ) STRICT, WITHOUT ROWID`
 })
 
-const createCheckpoints = Effect.gen(function* () {
+/** Also makes the table anew where it was lost: checkpoints can be. */
+export const createCheckpoints = Effect.gen(function* () {
   const sql = yield* SqlClient
   yield* sql`
     CREATE TABLE checkpoints (
@@ -144,12 +145,17 @@ const createSchedules = Effect.gen(function* () {
     ) STRICT, WITHOUT ROWID`
 })
 
-/** All migrations. */
-export const migrations = fromRecord({
+const all = {
   "0001_create_log": createLog,
   "0002_create_tokens": createTokens,
   "0003_create_vault": createVault,
   "0004_create_checkpoints": createCheckpoints,
   "0005_create_stores": createStores,
   "0006_create_schedules": createSchedules,
-})
+}
+
+/** All migrations. */
+export const migrations = fromRecord(all)
+
+/** The number of the last one. */
+export const newestMigration = Object.keys(all).length

@@ -3,7 +3,7 @@
  * them for something else: it makes a new database where one is missing, and replays a write-ahead
  * log into whatever database lies beside it.
  */
-import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs"
+import { closeSync, existsSync, openSync, readSync, type Stats, statSync } from "node:fs"
 
 import * as Effect from "effect/Effect"
 
@@ -34,8 +34,28 @@ const expectedSize = (header: Buffer): number => {
   return countIsCurrent ? pageSize * header.readUInt32BE(28) : 0
 }
 
+const kindOf = (stats: Stats): string =>
+  stats.isDirectory() ? "is a directory" : "is a device, a pipe or a socket"
+
+/** What lies where the database, its write-ahead log or its index should be, and is no file. */
+const findIntruder = (filename: string): DatabaseDamaged | undefined => {
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
+    const path = filename + suffix
+    const stats = statSync(path, { throwIfNoEntry: false })
+    if (stats === undefined || stats.isFile()) continue
+    return new DatabaseDamaged({
+      filename: path,
+      damage: `${kindOf(stats)}, and must be a file`,
+      advice: `move it away and ${suffix === "" ? restoreAdvice : "start again"}`,
+    })
+  }
+  return undefined
+}
+
 /** The damage that shows, and what to do about it; `undefined` if none does. */
 const findDamage = (filename: string, mark: string): DatabaseDamaged | undefined => {
+  const intruder = findIntruder(filename)
+  if (intruder !== undefined) return intruder
   const damaged = (damage: string, advice = restoreAdvice) =>
     new DatabaseDamaged({ filename, damage, advice })
   const wal = `${filename}-wal`

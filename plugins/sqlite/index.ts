@@ -1,6 +1,8 @@
 /**
  * The embedded default storage: one SQLite file in the data directory, through `node:sqlite`.
  */
+import { existsSync } from "node:fs"
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -8,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError } from "effect/sql/SqlError"
-import { definePlugin, pluginApiVersion, Storage } from "solo"
+import { definePlugin, pluginApiVersion, Storage, type StorageFault } from "solo"
 
 import { backupDatabase } from "./Backup.ts"
 import { layerClient } from "./Client.ts"
@@ -19,6 +21,7 @@ import { followHighWater, markOf } from "./HighWaterMark.ts"
 import { checkIntegrity } from "./Integrity.ts"
 import { migrations } from "./Migrations.ts"
 import { preflight } from "./Preflight.ts"
+import { checkOrigin, checkTables } from "./Schema.ts"
 
 const Config = Schema.Struct({
   /** The database file. */
@@ -64,15 +67,24 @@ class DatabaseLocked extends Schema.TaggedError<DatabaseLocked>()("DatabaseLocke
   }
 }
 
+/** What helps where the database is sound and cannot be used all the same. */
+const advices: Partial<Record<StorageFault, string>> = {
+  full: "free space on the disk, and start again",
+  io: "check the permissions of the file and its directory, and the disk",
+}
+
 /** What SQLite meets while it opens or migrates the database refuses the start too. */
 const explain = <E>(filename: string, error: E): E | DatabaseDamaged | DatabaseLocked => {
   const cause = error instanceof Migrator.MigrationError ? error.cause : error
   if (!isSqlError(cause)) return error
   const fault = classify(cause)
   if (fault === "locked") return new DatabaseLocked({ filename })
-  if (fault !== "corrupt") return error
-  const damage = `is damaged (${cause.message})`
-  return new DatabaseDamaged({ filename, damage, advice: restoreAdvice })
+  const reason = cause.reason.cause instanceof Error ? cause.reason.cause.message : cause.message
+  return new DatabaseDamaged({
+    filename,
+    damage: `${advices[fault] === undefined ? "is damaged" : "cannot be used"} (${reason})`,
+    advice: advices[fault] ?? restoreAdvice,
+  })
 }
 
 /** A database in memory has no files to look at, nor to mark. */
@@ -84,10 +96,16 @@ const guard = (filename: string) =>
 const follow = (filename: string) =>
   Layer.effectDiscard(filename === inMemory ? Effect.void : followHighWater(filename))
 
+const migrate = Effect.fnUntraced(function* (filename: string) {
+  yield* checkOrigin(filename, existsSync(markOf(filename)))
+  yield* Migrator.make({})({ loader: migrations })
+  yield* checkTables(filename)
+})
+
 /** Opens, migrates and provides the database. @see layerClient for `open` */
 export const layerSqlite = (config: typeof Config.Type, open = makeConnection) =>
   Layer.mergeAll(storage(config), follow(config.filename)).pipe(
-    Layer.provideMerge(Layer.effectDiscard(Migrator.make({})({ loader: migrations }))),
+    Layer.provideMerge(Layer.effectDiscard(migrate(config.filename))),
     Layer.provideMerge(layerClient(config, open)),
     Layer.provide(guard(config.filename)),
     Layer.catch((error) =>

@@ -181,6 +181,9 @@ interface Fact<T extends EventType> {
   readonly causationId: number | null
 }
 
+/** No log gets there: an id beyond it is damage, and none may be given after it. */
+export const maxEventId = 2 ** 48
+
 interface Position {
   /** Gapless, from 1 (promise 5). */
   readonly id: number

@@ -6,6 +6,9 @@ import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import { dirname } from "node:path"
 
+/** The code of a failure that Node has none for. */
+const notAFile = "NOT_A_FILE"
+
 const syncDirectory = async (path: string): Promise<void> => {
   const handle = await fs.open(path, constants.O_RDONLY)
   try {
@@ -37,6 +40,8 @@ export const writeAtomically = async (path: string, text: string): Promise<void>
 }
 
 const reasons: Readonly<Record<string, string>> = {
+  [notAFile]: "it is a device, a pipe or a socket, and must be a file; move it away",
+  ELOOP: "its symbolic links go round in a circle; move it away",
   EISDIR: "it is a directory, and must be a file; move it away",
   EACCES: "this user may not use it",
   EPERM: "this user may not use it",
@@ -58,4 +63,27 @@ export const readIfThere = async (path: string): Promise<string | undefined> => 
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
     throw error
   }
+}
+
+/**
+ * The same of a file that is Solo's own. A pipe in its place would be waited for, for ever, and is
+ * refused like a directory.
+ */
+export const readOwnFile = async (path: string): Promise<string | undefined> => {
+  const stats = await fs.stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined
+    throw error
+  })
+  if (stats !== undefined && !stats.isFile() && !stats.isDirectory()) {
+    throw Object.assign(new Error(`${path} is not a file`), { code: notAFile })
+  }
+  return await readIfThere(path)
+}
+
+/** Closes a file that other users of this machine can read; says whether it was open to them. */
+export const closeToOthers = async (path: string): Promise<boolean> => {
+  const { mode } = await fs.stat(path)
+  if ((mode & 0o077) === 0) return false
+  await fs.chmod(path, 0o600)
+  return true
 }

@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
 import { kindOf, mistakesOf, suggestion } from "../kernel/plugin/Mistake.ts"
-import { readIfThere } from "./AtomicFile.ts"
+import { fileTrouble, readIfThere } from "./AtomicFile.ts"
 import { badConfiguration } from "./Exit.ts"
 import { type Setting, type SettingKey, settingKeys, type Settings, settings } from "./Setting.ts"
 
@@ -102,7 +102,7 @@ const readFile = Effect.fnUntraced(function* ({ cwd, env }: Surroundings, mistak
   const read = yield* Effect.result(
     Effect.tryPromise({
       try: () => readIfThere(path),
-      catch: (cause) => badConfiguration(`${source}: ${(cause as Error).message}`),
+      catch: (cause) => badConfiguration(`${source}: cannot be read: ${fileTrouble(cause)}`),
     }),
   )
   if (Result.isFailure(read)) {
@@ -185,6 +185,11 @@ export const load = Effect.fn("Config.load")(function* (surroundings: Surroundin
   reportUnknown(surroundings, file, mistakes)
   const { origins, values } = decodeAll(surroundings, file, mistakes)
   const pluginConfig = sectionsOf(file, mistakes)
+  if (origins.masterKeyPrevious !== "default" && origins.masterKey === "default") {
+    mistakes.push(
+      "SOLO_MASTER_KEY_PREVIOUS: is the key that SOLO_MASTER_KEY replaces, and that is not given",
+    )
+  }
   const [first, ...rest] = mistakes
   if (first !== undefined) return yield* badConfiguration(first, ...rest)
   const baseOf = (key: SettingKey) => (origins[key] === "file" ? file.directory : surroundings.cwd)

@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 
-import { readIfThere, writeAtomically } from "./AtomicFile.ts"
+import { fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
 
 /** How long to try for the lock: long enough for several that start at once to sort it out. */
 const lockPatienceMs = 1000
@@ -57,6 +57,21 @@ const reasons: Readonly<Record<string, string>> = {
 const unusable = (path: string, cause: unknown): DataDirectoryUnusable => {
   const { code, message } = cause as NodeJS.ErrnoException
   return new DataDirectoryUnusable({ path, reason: reasons[code ?? ""] ?? message })
+}
+
+/** SQLite's code for a full disk. */
+const fullCode = 13
+
+/** One of its own files cannot be made or used; none of them holds what is needed later. */
+const unusableFile = (path: string, name: string, cause: unknown): DataDirectoryUnusable => {
+  const { code, errcode } = cause as { readonly code?: string; readonly errcode?: number }
+  if (code === "ENOSPC" || errcode === fullCode) {
+    return new DataDirectoryUnusable({ path, reason: "the disk is full" })
+  }
+  return new DataDirectoryUnusable({
+    path,
+    reason: `its file ${name} cannot be used (${fileTrouble(cause)}); nothing is kept in it, so move it away and whatever begins with its name`,
+  })
 }
 
 /**
@@ -137,7 +152,7 @@ const isAlive = (pid: number): boolean => {
 
 /** The pid of whoever holds the lock. A process that took it just now may not have said so yet. */
 const holderOf = (path: string): Effect.Effect<number | null> =>
-  Effect.tryPromise(() => readIfThere(join(path, "lock.json"))).pipe(
+  Effect.tryPromise(() => readOwnFile(join(path, "lock.json"))).pipe(
     Effect.flatMap(Schema.decodeUnknownEffect(Holder)),
     Effect.filterOrFail(
       ({ pid }) => isAlive(pid),
@@ -156,7 +171,10 @@ export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string
   const path = resolve(directory)
   yield* prepare(path)
   const lock = yield* Effect.acquireRelease(
-    Effect.try({ try: () => tryLock(path), catch: (cause) => unusable(path, cause) }),
+    Effect.try({
+      try: () => tryLock(path),
+      catch: (cause) => unusableFile(path, "lock.db", cause),
+    }),
     (database) => Effect.sync(() => database?.close()),
   )
   if (lock === undefined) {
@@ -165,7 +183,7 @@ export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string
   yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: () => writeAtomically(join(path, "lock.json"), `{"pid":${process.pid}}\n`),
-      catch: (cause) => unusable(path, cause),
+      catch: (cause) => unusableFile(path, "lock.json", cause),
     }),
     () => Effect.ignore(Effect.tryPromise(() => fs.rm(join(path, "lock.json"), { force: true }))),
   )

@@ -17,7 +17,7 @@ import {
   MasterKeys,
   MasterKeysKept,
 } from "../kernel/vault/MasterKeys.ts"
-import { fileTrouble, readIfThere, writeAtomically } from "./AtomicFile.ts"
+import { closeToOthers, fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
 
 /** The master key cannot be used as it is. */
 export class BadMasterKey extends Schema.TaggedError<BadMasterKey>()("BadMasterKey", {
@@ -67,15 +67,28 @@ const generate = Effect.sync((): MasterKey =>
 )
 
 const read = Effect.fnUntraced(function* (path: string) {
+  const cannot = (what: string) => (cause: unknown) =>
+    new BadMasterKey({ source: path, message: `${path} cannot be ${what}: ${fileTrouble(cause)}` })
   const text = yield* Effect.tryPromise({
-    try: () => readIfThere(path),
-    catch: (cause) =>
-      new BadMasterKey({ source: path, message: `${path} cannot be read: ${fileTrouble(cause)}` }),
+    try: () => readOwnFile(path),
+    catch: cannot("read"),
   })
   if (text === undefined) return undefined
+  const wasOpen = yield* Effect.tryPromise({
+    try: () => closeToOthers(path),
+    catch: cannot("closed to other users"),
+  })
+  if (wasOpen) {
+    yield* Effect.logWarning(
+      `${path} was open to other users of this machine; it is closed now, and a key that others have read is best replaced (docs/security.md)`,
+    )
+  }
   const lines = text.split("\n").filter((line) => line.trim() !== "")
   return yield* Effect.forEach(lines.length === 0 ? [""] : lines, (line) =>
-    parseMasterKey(line, path),
+    Effect.mapError(parseMasterKey(line, path), ({ message, source }) => {
+      const advice = "put the key back with which the database was sealed"
+      return new BadMasterKey({ source, message: `${message}; ${advice}` })
+    }),
   )
 })
 
@@ -98,6 +111,7 @@ export const layerMasterKeyFile = (dataDirectory: string) =>
         })
       return MasterKeys.of({
         keys: Effect.sync(() => ring),
+        isNew: Effect.sync(() => !isKept),
         keep: Effect.suspend(() => (isKept ? Effect.void : replace(ring))),
         add: Effect.flatMap(generate, (key) => Effect.as(replace([key, ...ring]), key)),
         retire: Effect.suspend(() => replace([ring[0]])),
@@ -109,6 +123,7 @@ export const layerMasterKeyFile = (dataDirectory: string) =>
 export const layerMasterKeysFixed = (keys: readonly [MasterKey, ...Array<MasterKey>]) =>
   Layer.succeed(MasterKeys, {
     keys: Effect.succeed(keys),
+    isNew: Effect.succeed(false),
     keep: Effect.void,
     add: Effect.fail(
       new MasterKeysKept({

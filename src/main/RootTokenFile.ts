@@ -3,7 +3,6 @@
  * After that only its hash is kept; it appears in no log, error or event (promise 8).
  */
 import { hash, randomBytes, timingSafeEqual } from "node:crypto"
-import * as fs from "node:fs/promises"
 import { join } from "node:path"
 
 import * as Effect from "effect/Effect"
@@ -13,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 
 import { RootToken, RootTokenKept } from "../kernel/capability/RootToken.ts"
-import { fileTrouble, readIfThere, writeAtomically } from "./AtomicFile.ts"
+import { closeToOthers, fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
 
 /** Random bytes in a generated token; base64url makes 43 characters of them. */
 const tokenBytes = 32
@@ -35,9 +34,11 @@ const failed = (path: string) => (cause: unknown) =>
   new SecretFileInvalid({ path, reason: fileTrouble(cause) })
 
 const close = Effect.fnUntraced(function* (path: string) {
-  const stats = yield* Effect.tryPromise({ try: () => fs.stat(path), catch: failed(path) })
-  if ((stats.mode & 0o077) === 0) return
-  yield* Effect.tryPromise({ try: () => fs.chmod(path, 0o600), catch: failed(path) })
+  const wasOpen = yield* Effect.tryPromise({
+    try: () => closeToOthers(path),
+    catch: failed(path),
+  })
+  if (!wasOpen) return
   yield* Effect.logWarning(`${path} was open to other users of this machine; it is closed now`)
 })
 
@@ -46,7 +47,7 @@ export const readOrGenerate = Effect.fn("RootTokenFile.readOrGenerate")(function
   directory: string,
 ) {
   const path = join(directory, "root-token")
-  const stored = yield* Effect.tryPromise({ try: () => readIfThere(path), catch: failed(path) })
+  const stored = yield* Effect.tryPromise({ try: () => readOwnFile(path), catch: failed(path) })
   if (stored === undefined) {
     const token = randomBytes(tokenBytes).toString("base64url")
     yield* Effect.tryPromise({

@@ -18,7 +18,7 @@ interface Row {
 }
 
 /** Tasks by their number, and the numbered tests that the checklist asks of some of them. */
-const tasks = [6, 7, 7, 6, 3].map((count, part) =>
+const tasks = [6, 7, 7, 6, 3, 3].map((count, part) =>
   Array.from({ length: count }, (_, index) => `${part + 1}.${index + 1}`),
 )
 const numbered = { "1.6": 8, "2.7": 9, "3.7": 6, "4.6": 7 }

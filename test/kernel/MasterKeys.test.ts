@@ -2,7 +2,16 @@
  * Master keys: the wrong one is refused, and replacing the right one survives whatever interrupts
  * it.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { dirname, join } from "node:path"
 
 import { assert, describe, it } from "@effect/vitest"
@@ -81,12 +90,28 @@ describe("master keys", () => {
       for (let attempt = 0; attempt < 2; attempt++) {
         const error = yield* Effect.flip(session(filename, () => Effect.void))
         assert.strictEqual(error._tag, "WrongMasterKey")
+        assert.include(error.message, "the master key is missing")
         assert.isFalse(existsSync(keyFile(filename)))
       }
       writeFileSync(keyFile(filename), right)
       yield* session(filename, (vault) =>
         Effect.map(valueOf(vault, a, "key"), (value) => assert.strictEqual(value, "value")),
       )
+    }),
+  )
+
+  it.live("closes a key file that others can read, and refuses what is no file", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* session(filename, () => Effect.void)
+      chmodSync(keyFile(filename), 0o644)
+      yield* session(filename, () => Effect.void)
+      assert.strictEqual(statSync(keyFile(filename)).mode & 0o777, 0o600)
+      rmSync(keyFile(filename))
+      symlinkSync("/dev/null", keyFile(filename))
+      const error = yield* Effect.flip(session(filename, () => Effect.void))
+      assert.strictEqual(error._tag, "BadMasterKey")
+      assert.include(error.message, "it is a device, a pipe or a socket")
     }),
   )
 

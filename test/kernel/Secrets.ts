@@ -24,6 +24,7 @@ export const layerSecrets = Layer.mergeAll(
   }),
   Layer.succeed(MasterKeys, {
     keys: Effect.succeed([Redacted.make(new Uint8Array(masterKeyBytes).fill(7))] as const),
+    isNew: Effect.succeed(false),
     keep: Effect.void,
     add: Effect.fail(new MasterKeysKept({ reason: "fixed", message })),
     retire: Effect.void,

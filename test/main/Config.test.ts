@@ -173,4 +173,13 @@ describe("Config", () => {
       assert.strictEqual((yield* linesOf(env)).length, single.length)
     }),
   )
+
+  it.effect("refuses a former master key without the one that replaces it", () =>
+    Effect.gen(function* () {
+      const key = Buffer.alloc(32, 1).toString("base64")
+      const lines = yield* linesOf({ SOLO_MASTER_KEY_PREVIOUS: key })
+      assert.match(lines.join(), /^SOLO_MASTER_KEY_PREVIOUS: .*SOLO_MASTER_KEY replaces/)
+      assert.notInclude(lines.join(), key)
+    }),
+  )
 })

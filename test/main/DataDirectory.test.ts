@@ -115,7 +115,9 @@ describe("DataDirectory (promise 7)", () => {
       assert.include(yield* reasonOf(join(path, "file", "below")), "is not a directory")
       assert.include(yield* reasonOf("/proc/nowhere"), "cannot be used")
       fs.writeFileSync(join(path, "lock.db"), "no database at all, but quite long text".repeat(40))
-      assert.include(yield* reasonOf(path), "not a database")
+      const garbled = yield* reasonOf(path)
+      assert.include(garbled, "lock.db cannot be used (file is not a database)")
+      assert.include(garbled, "nothing is kept in it, so move it away")
     }),
   )
 })

@@ -8,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
 
+import { maxEventId } from "../../domain/Event.ts"
 import { genesis } from "../../domain/HashChain.ts"
 import type { LogHead } from "./EventBatch.ts"
 import { makeEventReader } from "./EventReader.ts"
@@ -33,11 +34,14 @@ interface HeadRow {
  */
 const makeReadHead = Effect.map(SqlClient, (sql) =>
   Effect.gen(function* () {
-    const [newest] = yield* sql<HeadRow>`SELECT id, hash FROM events ORDER BY id DESC LIMIT 1`
+    const [newest] = yield* sql<HeadRow>`
+      SELECT id, hash FROM events WHERE id <= ${maxEventId} ORDER BY id DESC LIMIT 1`
     const [head] = yield* sql<HeadRow>`
-      SELECT last_id AS id, last_hash AS hash FROM log_head WHERE singleton = 1`
+      SELECT last_id AS id, last_hash AS hash FROM log_head
+      WHERE singleton = 1 AND last_id <= ${maxEventId}`
     const last: LogHead = newest ?? { id: 0, hash: genesis }
     if (head === undefined) {
+      yield* sql`DELETE FROM log_head`
       yield* sql`INSERT INTO log_head ${sql.insert({ singleton: 1, last_id: last.id, last_hash: last.hash })}`
       return last
     }

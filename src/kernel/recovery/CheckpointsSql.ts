@@ -95,8 +95,9 @@ const makeTable = Effect.gen(function* () {
       .withTransaction(
         Effect.andThen(
           sql`INSERT OR REPLACE INTO checkpoints ${sql.insert({ ...row, checksum: checksumOf(sha256, row) })}`,
+          // One from beyond the end of the log is damage, and must not take the place of a good one.
           sql`DELETE FROM checkpoints WHERE last_id NOT IN (
-            SELECT last_id FROM checkpoints ORDER BY last_id DESC LIMIT ${kept})`,
+            SELECT last_id FROM checkpoints WHERE last_id <= ${id} ORDER BY last_id DESC LIMIT ${kept})`,
         ),
       )
       .pipe(Effect.asVoid, Effect.mapError(failed("write a checkpoint")))

@@ -4,8 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 
+import { maxEventId } from "../../domain/Event.ts"
+import { ServiceId, TenantId } from "../../domain/Identifier.ts"
 import { type Invariant, invariants } from "../../domain/Invariant.ts"
 import { type Inconsistency, inconsistency } from "../../domain/VerificationReport.ts"
 import { EventStore } from "../log/EventStore.ts"
@@ -19,6 +22,9 @@ import { type CheckResult, type VerificationProgress, VerifierChecks } from "./V
 
 /** Structural findings of the storage that are listed at most. */
 const maxStructural = 10
+
+/** Characters of damaged names that a finding repeats. */
+const maxShownNames = 200
 
 /** Where an audit goes on: from the last one, from a checkpoint that fits the log, or anew. */
 const startOf = Effect.fnUntraced(function* (full: boolean, resume: LogAudit | undefined) {
@@ -41,7 +47,8 @@ const checkHead = Effect.gen(function* () {
       LEFT JOIN (SELECT id, hash FROM events ORDER BY id DESC LIMIT 1) AS newest`
   if (row === undefined || (row.id === row.headId && row.hash === row.headHash)) return []
   const detail = `the last event is ${row.id ?? "missing"}, the log's head says ${row.headId ?? "nothing"}`
-  return [inconsistency("head_is_last", detail, { eventId: row.headId ?? undefined })]
+  const eventId = Math.min(row.headId ?? 0, maxEventId)
+  return [inconsistency("head_is_last", detail, { eventId: eventId < 1 ? undefined : eventId })]
 })
 
 const checkStorage = Effect.gen(function* () {
@@ -72,6 +79,20 @@ const checkCheckpoints = Effect.fnUntraced(function* (
   return found
 })
 
+const isTenantId = Schema.is(TenantId)
+const isServiceId = Schema.is(ServiceId)
+
+/** Damaged rows may name what can be no tenant or service: that goes into the text, and no further. */
+const nameable = (found: Inconsistency): Inconsistency => {
+  const { detail, serviceId, tenantId } = found
+  const isNamed =
+    (tenantId === null || isTenantId(tenantId)) && (serviceId === null || isServiceId(serviceId))
+  if (isNamed) return found
+  const names = JSON.stringify([tenantId, serviceId].filter((name) => name !== null))
+  const place = names.slice(0, maxShownNames)
+  return { ...found, tenantId: null, serviceId: null, detail: `${detail} (of ${place})` }
+}
+
 const runRegistered = Effect.fnUntraced(function* (full: boolean) {
   const results = new Map<string, CheckResult>()
   for (const check of (yield* VerifierChecks).all()) {
@@ -85,7 +106,10 @@ const runRegistered = Effect.fnUntraced(function* (full: boolean) {
         } satisfies CheckResult)
       }),
     )
-    results.set(check.name, result)
+    results.set(check.name, {
+      ...result,
+      inconsistencies: result.inconsistencies.map(nameable),
+    })
   }
   return results
 })

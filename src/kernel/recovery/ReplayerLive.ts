@@ -25,6 +25,7 @@ import { ServiceLock } from "../services/ServiceLock.ts"
 import { Supervisor } from "../services/Supervisor.ts"
 import { DesiredState } from "./DesiredState.ts"
 import { noteFact } from "./NoteFact.ts"
+import { measureRecovery } from "./RecoveryMetrics.ts"
 import { Replayer } from "./Replayer.ts"
 
 type Attempt = Pick<RecoveryOutcome, "outcome" | "reason">
@@ -250,6 +251,7 @@ const make = Effect.gen(function* () {
   return Replayer.of({
     replayDeployments: replay.pipe(
       Effect.tap((report) => Effect.sync(() => (last = Option.some(report)))),
+      Effect.tap(measureRecovery),
       oneAtATime.withPermit,
       Effect.provideContext(context),
       Effect.withSpan("Replayer.replayDeployments"),

@@ -35,6 +35,7 @@ import type { Checkpoints } from "./Checkpoints.ts"
 import type { DesiredState } from "./DesiredState.ts"
 import { examine, unexamined } from "./Examination.ts"
 import { auditStart, type LogAudit } from "./LogAudit.ts"
+import { measureVerification } from "./RecoveryMetrics.ts"
 import { repair } from "./Repair.ts"
 import type { Replayer } from "./Replayer.ts"
 import {
@@ -145,6 +146,7 @@ const verify = Effect.fnUntraced(function* (memory: Memory, full: boolean) {
     ),
   )
   memory.last = { ...report, verificationId }
+  yield* measureVerification(memory.last)
   if (full) memory.lastFullAt = yield* Clock.currentTimeMillis
   return memory.last
 })

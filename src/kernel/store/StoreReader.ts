@@ -19,6 +19,9 @@ import { makeFailed } from "../log/Storage.ts"
 import { type EntryRow, fromEntryRow, keyBytes, keyText } from "./EntryRow.ts"
 import { StoreDamaged, StoreInputInvalid } from "./KeyValueStore.ts"
 
+/** No store has more keys or bytes. */
+const maxFigure = Number.MAX_SAFE_INTEGER
+
 /** What is wrong with a query, in words for its author; `undefined` where nothing is. */
 const queryFlaw = ({ prefix, after, limit }: StoreQuery): string | undefined => {
   if (!Number.isInteger(limit) || limit < 1 || limit > maxPageEntries)
@@ -94,8 +97,10 @@ export const makeStoreReader = Effect.gen(function* () {
 
     usage: Effect.fnUntraced(function* ({ tenantId, serviceId }: ServiceName) {
       const rows = yield* Effect.mapError(
+        // Damaged figures are the verifier's to report; here they only must be figures.
         sql<StoreUsage>`
-          SELECT keys, bytes FROM stores
+          SELECT min(max(keys, 0), ${maxFigure}) AS keys, min(max(bytes, 0), ${maxFigure}) AS bytes
+          FROM stores
           WHERE tenant_id = ${tenantId} AND service_id = ${serviceId}`,
         failed("read a store"),
       )

@@ -40,6 +40,7 @@ const identify = Effect.fnUntraced(function* (
   masters: Map<string, Master>,
 ) {
   const sql = yield* SqlClient
+  const lost = yield* (yield* MasterKeys).isNew
   const ids = new Map<MasterKey, string>()
   const rows = yield* sql<{
     readonly key_id: string
@@ -53,12 +54,12 @@ const identify = Effect.fnUntraced(function* (
       masters.set(keyId, { keyId, key })
       ids.set(candidate, keyId)
     }
-    if (!masters.has(keyId)) return yield* new WrongMasterKey()
+    if (!masters.has(keyId)) return yield* new WrongMasterKey({ lost })
   }
   const wrapping = yield* sql<{
     readonly key_id: string
   }>`SELECT DISTINCT key_id FROM vault_data_keys`
-  if (wrapping.some((row) => !masters.has(row.key_id))) return yield* new WrongMasterKey()
+  if (wrapping.some((row) => !masters.has(row.key_id))) return yield* new WrongMasterKey({ lost })
   return ids
 })
 

@@ -28,6 +28,8 @@ export class MasterKeys extends Context.Service<
   {
     /** Newest first. The newest seals; older ones only open what is not sealed anew yet. */
     readonly keys: Effect.Effect<readonly [MasterKey, ...Array<MasterKey>]>
+    /** Whether the key was made because there was none, and is not kept yet. */
+    readonly isNew: Effect.Effect<boolean>
     /**
      * Keeps a key that was made because there was none, durably; without effect for any other.
      * Only once the database is known to be sealed by no other key.

@@ -15,12 +15,15 @@ import type { Caller } from "../services/Deployer.ts"
 import type { MasterKeysKept } from "./MasterKeys.ts"
 
 /** The vault was sealed with another master key. Nothing was written. */
-export class WrongMasterKey extends Schema.TaggedError<WrongMasterKey>()("WrongMasterKey", {}) {
+export class WrongMasterKey extends Schema.TaggedError<WrongMasterKey>()("WrongMasterKey", {
+  /** Whether there was none, so that one had to be made up. */
+  lost: Schema.Boolean,
+}) {
   override get message(): string {
-    return (
-      "the master key does not open this vault, which was sealed with another one; " +
-      "give the kernel that key again (SOLO_MASTER_KEY, or the file master-key in the data directory)"
-    )
+    const what = this.lost
+      ? "the master key is missing, and this database was sealed with one"
+      : "the master key does not open this vault, which was sealed with another one"
+    return `${what}; give the kernel that key again (SOLO_MASTER_KEY, or the file master-key in the data directory; docs/operations.md if it is gone for good)`
   }
 }
 

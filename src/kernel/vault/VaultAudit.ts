@@ -1,6 +1,7 @@
 /**
  * Checks that the vault can be opened: every secret has a data key, every data key a master key,
- * and, when everything is looked at, every secret opens. It tells no value, and records no reading.
+ * and, when everything is looked at, every secret opens and is one that the log knows. It tells no
+ * value, and records no reading.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -9,8 +10,10 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { TenantId } from "../../domain/Identifier.ts"
 import type { SecretName } from "../../domain/Secret.ts"
 import type { Inconsistency } from "../../domain/VerificationReport.ts"
+import type { EventStore } from "../log/EventStore.ts"
 import { VerifierChecks } from "../recovery/Verifier.ts"
 import { Vault } from "./Vault.ts"
+import { compareSecretsWithLog } from "./VaultLogAudit.ts"
 
 /** Secrets opened before others get their turn. */
 const perStep = 100
@@ -23,9 +26,16 @@ interface SecretKey {
   readonly name: SecretName
 }
 
-const damaged = (tenantId: TenantId, detail: string): Inconsistency => ({
-  invariant: "vault_opens",
-  promise: 1,
+const lostAdvice =
+  "Secrets on disk and the log disagree: find out who changed the database, then store or revoke the secrets named again, or restore a backup."
+
+const inconsistency = (
+  invariant: "vault_opens" | "vault_agrees",
+  tenantId: TenantId,
+  detail: string,
+): Inconsistency => ({
+  invariant,
+  promise: invariant === "vault_opens" ? 1 : 2,
   severity: "error",
   tenantId,
   serviceId: null,
@@ -33,6 +43,9 @@ const damaged = (tenantId: TenantId, detail: string): Inconsistency => ({
   detail,
   fixable: false,
 })
+
+const damaged = (tenantId: TenantId, detail: string): Inconsistency =>
+  inconsistency("vault_opens", tenantId, detail)
 
 /** What lacks the key that seals it. */
 const checkKeys = Effect.gen(function* () {
@@ -82,16 +95,26 @@ const verify = Effect.fnUntraced(function* (full: boolean) {
   const [count] = yield* sql<{ readonly secrets: number; readonly dataKeys: number }>`
     SELECT (SELECT count(*) FROM secrets) AS secrets,
       (SELECT count(*) FROM vault_data_keys) AS dataKeys`
-  const inconsistencies = [...(yield* checkKeys), ...(full ? yield* openAll : [])]
-  const recommendations = inconsistencies.length === 0 ? [] : [advice]
-  return { figures: { ...count! }, inconsistencies, recommendations }
+  const closed = [...(yield* checkKeys), ...(full ? yield* openAll : [])]
+  const disagreeing = full ? yield* compareSecretsWithLog : []
+  return {
+    figures: { ...count! },
+    inconsistencies: [
+      ...closed,
+      ...disagreeing.map(({ detail, tenantId }) => inconsistency("vault_agrees", tenantId, detail)),
+    ],
+    recommendations: [
+      ...(closed.length === 0 ? [] : [advice]),
+      ...(disagreeing.length === 0 ? [] : [lostAdvice]),
+    ],
+  }
 })
 
 /** Registers the check `vault`. */
 export const layerVaultAudit = Layer.effectDiscard(
   Effect.gen(function* () {
     const checks = yield* VerifierChecks
-    const context = yield* Effect.context<SqlClient | Vault>()
+    const context = yield* Effect.context<EventStore | SqlClient | Vault>()
     checks.add({
       name: "vault",
       verify: ({ full }) => Effect.provideContext(verify(full), context),

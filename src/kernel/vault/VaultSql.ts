@@ -21,6 +21,7 @@ import { type DataKeys, makeDataKeys } from "./DataKeys.ts"
 import { makeMasterKeyring } from "./MasterKeyring.ts"
 import { makeMasterKeyRotation } from "./MasterKeyRotation.ts"
 import { makeSeal, type Seal } from "./Seal.ts"
+import { listSecrets } from "./SecretList.ts"
 import {
   SecretAccessDenied,
   SecretDamaged,
@@ -215,10 +216,8 @@ const make = Effect.gen(function* () {
     ),
 
     list: Effect.fn("Vault.list")((tenantId, { after, limit }) =>
-      sql<SecretRow>`
-        SELECT name, stored_at FROM secrets WHERE tenant_id = ${tenantId} AND name > ${after ?? ""}
-        ORDER BY name LIMIT ${limit}`.pipe(
-        Effect.map((rows) => rows.map((row) => ({ name: row.name, storedAt: row.stored_at }))),
+      listSecrets(tenantId, after ?? "", limit).pipe(
+        Effect.provideService(SqlClient, sql),
         Effect.mapError(failed("list secrets")),
       ),
     ),

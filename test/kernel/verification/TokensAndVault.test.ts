@@ -318,4 +318,70 @@ describe("verification of the vault", () => {
       assert.strictEqual(missing?.detail, "its data key is missing")
     }),
   )
+
+  it.live("compares it with the log: what is lost, what came back, what was never stored", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      const agree = "vault_agrees"
+      edit(filename, "DELETE FROM secrets WHERE name = 'one'")
+      assert.deepStrictEqual(yield* found(false).pipe(run(filename)), [])
+      const lost = "the secret one was stored and never revoked, but is not there"
+      assert.deepStrictEqual(yield* found().pipe(run(filename)), [
+        { invariant: agree, tenantId: "acme", detail: lost },
+      ])
+      edit(filename, "UPDATE secrets SET name = '../x'")
+      const details = (yield* found().pipe(run(filename)))
+        .filter(({ invariant }) => invariant === agree)
+        .map(({ detail }) => detail)
+      assert.include(details, "the secret ../x is there, but was never stored")
+    }),
+  )
+
+  it.live("finds a secret that is back although it was revoked (promise 2)", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(filename, "CREATE TABLE aside AS SELECT * FROM secrets")
+      const revoke = Effect.flatMap(Vault, (vault) =>
+        vault.revoke(caller("acme"), SecretName.make("two")),
+      )
+      yield* revoke.pipe(run(filename))
+      assert.deepStrictEqual(yield* found().pipe(run(filename)), [])
+      edit(filename, "INSERT OR IGNORE INTO secrets SELECT * FROM aside")
+      assert.deepStrictEqual(
+        (yield* found().pipe(run(filename))).map(({ detail }) => detail),
+        ["the secret two was revoked, but is there"],
+      )
+    }),
+  )
+
+  it.live("lists what can be read beside a row that is no secret", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(filename, "UPDATE secrets SET name = '/' WHERE name = 'one'")
+      const list = Effect.flatMap(Vault, (vault) =>
+        vault.list(tenant("acme"), { after: undefined, limit: 1 }),
+      )
+      assert.deepStrictEqual(
+        (yield* list.pipe(run(filename))).map(({ name }) => name as string),
+        ["two"],
+      )
+    }),
+  )
+
+  it.live("reports damaged names in words: they are no tenants to be asked for", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(filename, "UPDATE secrets SET tenant_id = '../x' WHERE name = 'one'")
+      const [first] = yield* found(false).pipe(run(filename))
+      assert.deepStrictEqual(first, {
+        invariant: "vault_opens",
+        tenantId: null,
+        detail: 'its data key is missing (of ["../x"])',
+      })
+    }),
+  )
 })

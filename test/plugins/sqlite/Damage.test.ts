@@ -333,7 +333,7 @@ describe("a damaged high-water mark", () => {
         assert.strictEqual(status, "ok")
         assert.match(
           readFileSync(markOf(filename), "utf8"),
-          /^\{"lastId":\d+,"lastHash":"[0-9a-f]+"\}$/,
+          /^\{"lastId":\d+,"lastHash":"[0-9a-f]+","check":"[0-9a-f]+"\}$/,
         )
       }
     }),
