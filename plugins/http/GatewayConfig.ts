@@ -83,8 +83,8 @@ export const GatewayConfig = Schema.Struct({
     "How often a silent event stream sends a comment, so that nobody in between takes it for dead.",
   ),
   drainTimeoutMs: milliseconds(
-    5000,
-    "How long shutdown waits for requests in flight before it closes their connections.",
+    2000,
+    "How long shutdown waits for requests in flight before it closes their connections. A fifth of `SOLO_SHUTDOWN_TIMEOUT_MS`, unless it is set here.",
   ),
 })
 /** @see {@link GatewayConfig} */

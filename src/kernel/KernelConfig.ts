@@ -35,8 +35,15 @@ export const KernelSettings = Schema.Struct({
 /** @see {@link KernelSettings} */
 export type KernelSettings = typeof KernelSettings.Type
 
+// What a shutdown does one after the other: together less than the whole, so that a request that
+// hangs, a service that will not stop and a slow disk may all use up their parts and it still ends
+// with its last word.
+
+/** The part of the shutdown's time in which a gateway may wait for requests in flight. */
+export const drainShare = 0.2
+
 /** The part of the shutdown's time that stopping the services may take. */
-export const servicesShare = 0.6
+export const servicesShare = 0.5
 
 /** The part of the shutdown's time that one flush may take. */
 export const flushShare = 0.2

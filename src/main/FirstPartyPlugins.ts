@@ -11,6 +11,7 @@ import network from "../../plugins/network/index.ts"
 import sqlite from "../../plugins/sqlite/index.ts"
 import threads from "../../plugins/threads/index.ts"
 import typescript from "../../plugins/typescript/index.ts"
+import { drainShare } from "../kernel/KernelConfig.ts"
 import type { Plugin } from "../kernel/plugin/Plugin.ts"
 import type { Config } from "./Config.ts"
 import { kernelPlugin } from "./KernelPlugin.ts"
@@ -46,7 +47,14 @@ export const firstParty: ReadonlyArray<FirstParty> = [
       autoFix: config.autoFix,
     }),
   },
-  { plugin: http, config: ({ host, port }) => ({ host, port }) },
+  {
+    plugin: http,
+    config: ({ host, port, shutdownTimeoutMs }) => ({
+      host,
+      port,
+      drainTimeoutMs: Math.ceil(shutdownTimeoutMs * drainShare),
+    }),
+  },
 ]
 
 /** The runtime drivers by the name that `SOLO_RUNTIME` selects, the default first. */

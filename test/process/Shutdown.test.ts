@@ -18,6 +18,7 @@ import {
 } from "./KernelProcess.ts"
 
 const stubborn = "export default { fetch: () => new Response('here'), stop() { for (;;); } }"
+const hanging = "export default { fetch: () => new Promise(() => {}) }"
 const obliging = "export default { fetch: () => new Response('here') }"
 
 const deploy = async (running: KernelProcess, serviceId: string, source: string, limits = {}) => {
@@ -29,6 +30,14 @@ const deploy = async (running: KernelProcess, serviceId: string, source: string,
 const statuses = async (running: KernelProcess) => {
   const { json } = await call(running, "GET", "/v1/services", { tenant: "acme" })
   return json.items.map(({ serviceId, status }: Record<string, string>) => [serviceId, status])
+}
+
+/** Waits until a request is under way in a service. */
+const asked = async (running: KernelProcess, serviceId: string) => {
+  for (;;) {
+    const { json } = await call(running, "GET", `/v1/services/${serviceId}`, { tenant: "acme" })
+    if (json.inFlight > 0) return
+  }
 }
 
 /** How the run before the present one ended, as the log of the present one says. */
@@ -60,6 +69,30 @@ describe("a shutdown that meets resistance", () => {
           ["stubborn", "running"],
           ["very-stubborn", "running"],
         ])
+      })
+    }),
+  )
+
+  it.live("a request that hangs and a service that ignores stop cost it no last word", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* dataDirectory
+      const env = { SOLO_SHUTDOWN_TIMEOUT_MS: "8000" }
+      const first = yield* kernel({ dataDir, env })
+      yield* Effect.promise(async () => {
+        await ready(first)
+        await deploy(first, "stubborn", stubborn, { shutdownTimeoutMs: 60_000 })
+        await deploy(first, "hanging", hanging)
+        const hung = fetch(`${first.url}/services/acme/hanging/`, {
+          headers: { authorization: `Bearer ${first.token}` },
+        }).catch((error: unknown) => error)
+        await asked(first, "hanging")
+        assert.deepStrictEqual(await first.end("SIGTERM"), { code: 0, signal: null })
+        assert.instanceOf(await hung, Error)
+      })
+      const second = yield* kernel({ dataDir })
+      yield* Effect.promise(async () => {
+        await ready(second)
+        assert.strictEqual((await previousEnd(second)).previousEnd, "clean")
       })
     }),
   )
