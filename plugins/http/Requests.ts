@@ -83,6 +83,34 @@ const hasNoHost = (request: HttpServerRequest.HttpServerRequest): boolean => {
   return headers.host === undefined && httpVersion === "1.1"
 }
 
+/** What is refused whatever it is for. */
+const refusal = (
+  request: HttpServerRequest.HttpServerRequest,
+  isStopping: boolean,
+): Problem | undefined => {
+  if (hasNoHost(request)) return noHost
+  return isStopping && !isHealth(request.url) ? stopping : undefined
+}
+
+/** Makes what answers with what `answering` comes to, or with the problem that it fails with. */
+const makeAnswer = () => {
+  const explain = makeExplain()
+  return (
+    request: HttpServerRequest.HttpServerRequest,
+    record: RequestRecord,
+    answering: Routed,
+  ): Routed =>
+    Effect.catchCause(answering, (cause) => {
+      const found = problemOf(cause)
+      const better = found?.problem === "route-not-found" ? explain(request) : undefined
+      return Effect.provideService(
+        respondToFailure(better === undefined ? cause : Cause.fail(better)),
+        CurrentRequest,
+        record,
+      )
+    })
+}
+
 const logLine = (
   request: HttpServerRequest.HttpServerRequest,
   response: HttpServerResponse.HttpServerResponse,
@@ -111,7 +139,6 @@ export const makeRequests = Effect.fnUntraced(function* (
 ) {
   const readiness = yield* Readiness
   const nameRequest = yield* makeNameRequest
-  const explain = makeExplain()
 
   const timed = Effect.timeoutOrElse(routed, {
     duration: requestTimeoutMs,
@@ -121,28 +148,7 @@ export const makeRequests = Effect.fnUntraced(function* (
       ),
   })
 
-  /** What is refused whatever it is for. */
-  const refusal = (request: HttpServerRequest.HttpServerRequest): Problem | undefined => {
-    if (hasNoHost(request)) return noHost
-    const isStopping = SubscriptionRef.getUnsafe(readiness).status === "stopping"
-    return isStopping && !isHealth(request.url) ? stopping : undefined
-  }
-
-  /** What `answering` comes to, or the problem that it fails with. */
-  const answer = (
-    request: HttpServerRequest.HttpServerRequest,
-    record: RequestRecord,
-    answering: Routed,
-  ) =>
-    Effect.catchCause(answering, (cause) => {
-      const found = problemOf(cause)
-      const better = found?.problem === "route-not-found" ? explain(request) : undefined
-      return Effect.provideService(
-        respondToFailure(better === undefined ? cause : Cause.fail(better)),
-        CurrentRequest,
-        record,
-      )
-    })
+  const answer = makeAnswer()
 
   const handleApi = Effect.fnUntraced(function* (
     request: HttpServerRequest.HttpServerRequest,
@@ -166,7 +172,7 @@ export const makeRequests = Effect.fnUntraced(function* (
       route: null,
       tenantId: null,
     }
-    const refused = refusal(request)
+    const refused = refusal(request, SubscriptionRef.getUnsafe(readiness).status === "stopping")
     const target = ingressTarget(request.url)
     if (target === undefined) return handleApi(request, record, refused ?? timed)
     // The server runs all this without interruption, as the router does until it has a route.
