@@ -148,15 +148,16 @@ const verify = Effect.fnUntraced(function* (memory: Memory, full: boolean) {
   memory.last = { ...report, verificationId }
   yield* measureVerification(memory.last)
   if (full) memory.lastFullAt = yield* Clock.currentTimeMillis
-  return memory.last
+  return { report: memory.last, found }
 })
 
 const fix = Effect.fnUntraced(function* (memory: Memory, options: FixOptions) {
   const full = options.full ?? false
   const before = yield* verify(memory, full)
-  const results = yield* repair(before.inconsistencies, memory.audit ?? auditStart, options)
-  if (results.length === 0) return { fixes: [], failures: [], verification: before }
-  const verification = yield* verify(memory, full)
+  // Not only what the report lists: one repair is to leave nothing for the next.
+  const results = yield* repair(before.found, memory.audit ?? auditStart, options)
+  if (results.length === 0) return { fixes: [], failures: [], verification: before.report }
+  const { report: verification } = yield* verify(memory, full)
   return {
     fixes: results.flatMap((result) => result.fix ?? []),
     failures: results.flatMap(({ found, reason }) =>
@@ -222,7 +223,12 @@ const make = Effect.gen(function* () {
     )
 
   const verifyConsistency = Effect.fn("Verifier.verifyConsistency")((options: VerifyOptions = {}) =>
-    alone(Effect.provideContext(verify(memory, options.full ?? false), context)),
+    alone(
+      verify(memory, options.full ?? false).pipe(
+        Effect.map(({ report }) => report),
+        Effect.provideContext(context),
+      ),
+    ),
   )
   yield* Effect.forkScoped(Effect.provideContext(schedule(memory, verifyConsistency), context))
 

@@ -7,6 +7,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 
 import { draft } from "../../../src/domain/Event.ts"
 import { factOf } from "../../../src/domain/State.ts"
+import { maxListed } from "../../../src/domain/VerificationReport.ts"
 import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { Checkpoints } from "../../../src/kernel/recovery/Checkpoints.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
@@ -21,6 +22,7 @@ import {
   logged,
   smuggle,
   logDeployment,
+  logDeployments,
   lose,
   isRunning,
   namesOf,
@@ -104,6 +106,21 @@ describe("autoFix", () => {
       const fact = factOf(yield* (yield* DesiredState).get, acme("a"))
       assert.strictEqual(fact?._tag, "Killed")
       assert.strictEqual((yield* verify(true)).status, "ok")
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("one repair repairs more than a report lists, and leaves nothing for the next", () =>
+    Effect.gen(function* () {
+      const verifier = yield* Verifier
+      const names = Array.from({ length: maxListed + 5 }, (_, index) => `s${index}`)
+      yield* logDeployments(names)
+      const { fixes, verification } = yield* verifier.autoFix({ missingServices: "kill" })
+      assert.sameMembers(
+        fixes.map(({ serviceId }) => serviceId as string),
+        names,
+      )
+      assert.strictEqual(verification.status, "ok")
+      assert.deepStrictEqual((yield* verifier.autoFix({ missingServices: "kill" })).fixes, [])
     }).pipe(run(newDatabase())),
   )
 
