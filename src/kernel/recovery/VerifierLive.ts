@@ -46,11 +46,8 @@ import {
   type VerifyOptions,
 } from "./Verifier.ts"
 
-/** `inconsistency_detected` events one verification writes at most. */
+/** `inconsistency_detected` events one verification writes at most; the next ones write the rest. */
 const maxLogged = 20
-
-/** Inconsistencies remembered as logged, so that each is logged once while it lasts. */
-const maxRemembered = 1000
 
 /** What the verifier keeps from one verification to the next. */
 interface Memory {
@@ -58,6 +55,7 @@ interface Memory {
   last: VerificationReport | undefined
   lastFullAt: number | undefined
   progress: VerificationProgress | undefined
+  /** What the last report listed and the log has, so that each is logged once while it lasts. */
   readonly logged: Set<string>
 }
 
@@ -79,8 +77,10 @@ const log = Effect.fnUntraced(function* (memory: Memory, report: VerificationRep
   const keys = new Set(report.inconsistencies.map(keyOf))
   // What was repaired and comes again is new again.
   for (const key of memory.logged) if (!keys.has(key)) memory.logged.delete(key)
-  const fresh = report.inconsistencies.filter((found) => !memory.logged.has(keyOf(found)))
-  const [first, ...others] = fresh.slice(0, maxLogged).map((found): EventDraft => {
+  const fresh = report.inconsistencies
+    .filter((found) => !memory.logged.has(keyOf(found)))
+    .slice(0, maxLogged)
+  const [first, ...others] = fresh.map((found): EventDraft => {
     const { invariant, promise, detail, fixable, tenantId, serviceId } = found
     return draft(
       "inconsistency_detected",
@@ -93,7 +93,7 @@ const log = Effect.fnUntraced(function* (memory: Memory, report: VerificationRep
     )
   })
   if (first !== undefined) yield* store.append([first, ...others])
-  for (const found of fresh) if (memory.logged.size < maxRemembered) memory.logged.add(keyOf(found))
+  for (const found of fresh) memory.logged.add(keyOf(found))
   return verificationId
 })
 

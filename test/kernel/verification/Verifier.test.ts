@@ -22,6 +22,7 @@ import {
   verify,
   smuggle,
   logDeployment,
+  logDeployments,
   isRunning,
   namesOf,
   eventTypes,
@@ -149,6 +150,23 @@ describe("verifyConsistency", () => {
       yield* verify()
       const types = yield* eventTypes
       assert.strictEqual(types.filter((type) => type === "inconsistency_detected").length, 1)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("many inconsistencies are logged a few at a time, each once (promise 3)", () =>
+    Effect.gen(function* () {
+      yield* logDeployments(Array.from({ length: 25 }, (_, index) => `s${index}`))
+      const detected = Effect.map(
+        Effect.flatMap(EventStore, (store) => store.filter({ types: ["inconsistency_detected"] })),
+        (events) => events.map(({ serviceId }) => serviceId),
+      )
+      const counts: Array<number> = []
+      for (let n = 0; n < 3; n++) {
+        yield* verify()
+        counts.push((yield* detected).length)
+      }
+      assert.deepStrictEqual(counts, [20, 25, 25])
+      assert.strictEqual(new Set(yield* detected).size, 25)
     }).pipe(run(newDatabase())),
   )
 
