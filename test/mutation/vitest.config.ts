@@ -14,6 +14,8 @@ export default defineConfig({
   root: fileURLToPath(new URL("../..", import.meta.url)),
   resolve: { alias: { solo: fileURLToPath(new URL("../../src/index.ts", import.meta.url)) } },
   test: {
+    // One load of the modules per mutant, not one per file: loading takes longer than the tests.
+    isolate: false,
     // Instrumented code on a busy machine takes its time.
     testTimeout: 30_000,
     env: { TEST_LIVES: "10" },
