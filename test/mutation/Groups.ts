@@ -91,7 +91,7 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/kernel/recovery/ServicesAudit.ts",
       "src/kernel/recovery/VerifierLive.ts",
     ],
-    tests: ["test/kernel/verification/{AutoFix,Verifier}.test.ts"],
+    tests: ["test/kernel/verification/{AutoFix,Examination,Refused,Repair,Verifier}.test.ts"],
   },
   recovery: {
     mutate: [
