@@ -108,7 +108,7 @@ export const groups: Readonly<Record<string, Group>> = {
   },
   supervision: {
     mutate: ["src/kernel/services/Supervisor.ts"],
-    tests: ["test/kernel/Supervisor.test.ts", "test/recovery/EdgeCases.test.ts"],
+    tests: ["test/kernel/{Deployer,Supervisor}.test.ts"],
   },
   deployment: {
     mutate: ["src/kernel/services/Deployer.ts", "src/kernel/services/DeployerLive.ts"],

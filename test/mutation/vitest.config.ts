@@ -18,7 +18,7 @@ export default defineConfig({
     isolate: false,
     // Instrumented code on a busy machine takes its time.
     testTimeout: 30_000,
-    env: { TEST_LIVES: "10" },
+    env: { TEST_LIVES: "10", TEST_CUTS: "6" },
     include: [...(tests ?? Object.values(groups).flatMap((group) => group.tests))],
   },
 })
