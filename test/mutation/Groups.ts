@@ -91,7 +91,9 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/kernel/recovery/ServicesAudit.ts",
       "src/kernel/recovery/VerifierLive.ts",
     ],
-    tests: ["test/kernel/verification/{AutoFix,Examination,Refused,Repair,Verifier}.test.ts"],
+    tests: [
+      "test/kernel/verification/{AutoFix,Examination,Overtaken,Refused,Repair,Verifier}.test.ts",
+    ],
   },
   recovery: {
     mutate: [

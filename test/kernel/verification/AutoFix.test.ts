@@ -138,6 +138,8 @@ describe("autoFix", () => {
         )
         assert.deepStrictEqual(failures, [])
         assert.strictEqual(verification.status, "ok")
+        const recoveries = (yield* eventTypes).filter((type) => type === "recovery_started")
+        assert.lengthOf(recoveries, 1, "nothing is left to recover")
       }).pipe(run(newDatabase())),
   )
 
