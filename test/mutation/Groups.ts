@@ -92,7 +92,7 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/kernel/recovery/VerifierLive.ts",
     ],
     tests: [
-      "test/kernel/verification/{AutoFix,Examination,Overtaken,Refused,Repair,Verifier}.test.ts",
+      "test/kernel/verification/{AutoFix,Examination,Overtaken,Refused,Repair,ServicesAudit,Verifier}.test.ts",
     ],
   },
   recovery: {
