@@ -112,6 +112,10 @@ export const groups: Readonly<Record<string, Group>> = {
     mutate: ["src/kernel/services/Supervisor.ts"],
     tests: ["test/kernel/{Deployer,Supervisor}.test.ts"],
   },
+  swaps: {
+    mutate: ["src/kernel/services/HotSwap.ts", "src/kernel/services/Swaps.ts"],
+    tests: ["test/kernel/{HotSwap,HotSwapRaces}.test.ts"],
+  },
   deployment: {
     mutate: ["src/kernel/services/Deployer.ts", "src/kernel/services/DeployerLive.ts"],
     tests: ["test/kernel/{Deployer,DeployerRecords,HotSwap}.test.ts"],
