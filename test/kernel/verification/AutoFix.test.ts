@@ -50,6 +50,8 @@ describe("autoFix", () => {
       assert.include(before, "auto_fix_applied")
       const again = yield* verifier.autoFix()
       assert.deepStrictEqual(again.fixes, [])
+      assert.deepStrictEqual(again.failures, [])
+      assert.isFalse(again.verification.full)
       assert.deepStrictEqual((yield* eventTypes).slice(before.length), ["verification_completed"])
     }).pipe(run(newDatabase())),
   )
@@ -114,6 +116,9 @@ describe("autoFix", () => {
       const verifier = yield* Verifier
       const names = Array.from({ length: maxListed + 5 }, (_, index) => `s${index}`)
       yield* logDeployments(names)
+      const found = yield* verify()
+      assert.lengthOf(found.inconsistencies, maxListed)
+      assert.strictEqual(found.inconsistencyCount, names.length)
       const { fixes, verification } = yield* verifier.autoFix({ missingServices: "kill" })
       assert.sameMembers(
         fixes.map(({ serviceId }) => serviceId as string),

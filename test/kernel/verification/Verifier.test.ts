@@ -23,6 +23,7 @@ import {
   smuggle,
   logDeployment,
   logDeployments,
+  lose,
   isRunning,
   namesOf,
   eventTypes,
@@ -150,6 +151,13 @@ describe("verifyConsistency", () => {
       yield* verify()
       const types = yield* eventTypes
       assert.strictEqual(types.filter((type) => type === "inconsistency_detected").length, 1)
+      // What went away and comes again is new again.
+      yield* lose("orphan")
+      assert.strictEqual((yield* verify()).status, "ok")
+      yield* smuggle("orphan")
+      yield* verify()
+      const later = (yield* eventTypes).filter((type) => type === "inconsistency_detected")
+      assert.lengthOf(later, 2)
     }).pipe(run(newDatabase())),
   )
 
