@@ -59,6 +59,11 @@ describe("verifyConsistency", () => {
       assert.isTrue(found!.fixable)
       assert.strictEqual(report.status, "error")
       assert.strictEqual(report.recommendations.length, 1)
+      const { servicesRunning, servicesBusy } = report.consistencyChecks
+      assert.deepStrictEqual(
+        { servicesRunning, servicesBusy },
+        { servicesRunning: 2, servicesBusy: 0 },
+      )
     }).pipe(run(newDatabase())),
   )
 
@@ -211,6 +216,21 @@ describe("verifyConsistency", () => {
       const report = yield* Fiber.join(verification)
       assert.deepStrictEqual(report.inconsistencies, [])
       assert.strictEqual(report.consistencyChecks.servicesBusy, 1)
+    }).pipe(run(newDatabase())),
+  )
+
+  it.effect("a service that is as it must be is counted, whoever holds its lock", () =>
+    Effect.gen(function* () {
+      yield* deploy("a")
+      const gate = yield* Deferred.make<void>()
+      const held = (yield* ServiceLock).hold(acme("a"))(Deferred.await(gate))
+      yield* Effect.forkChild(held, { startImmediately: true })
+      const { servicesRunning, servicesBusy } = (yield* verify()).consistencyChecks
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(
+        { servicesRunning, servicesBusy },
+        { servicesRunning: 1, servicesBusy: 0 },
+      )
     }).pipe(run(newDatabase())),
   )
 
