@@ -155,6 +155,7 @@ describe("autoFix", () => {
       const { fixes, verification } = yield* (yield* Verifier).autoFix()
       assert.deepStrictEqual(fixes, [])
       assert.deepStrictEqual(namesOf(verification), ["artifact_intact"])
+      assert.isFalse(verification.inconsistencies[0]!.fixable)
       assert.isTrue(yield* isRunning("a"))
     }).pipe(run(newDatabase())),
   )
