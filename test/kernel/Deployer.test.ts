@@ -9,6 +9,7 @@ import * as References from "effect/References"
 
 import { TenantId } from "../../src/domain/Identifier.ts"
 import { maxSourceBytes } from "../../src/domain/ServiceSpec.ts"
+import { cuts } from "./harness/Cuts.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
   boot,
@@ -300,7 +301,7 @@ describe("a caller that hangs up", () => {
     Effect.gen(function* () {
       const outcomes = new Set<string>()
       const kernel = yield* boot()
-      for (let cut = 0; cut < 420; cut += 3) {
+      for (const cut of cuts(420, 3)) {
         const fiber = yield* Effect.forkChild(slowly(deploy(kernel, a)))
         yield* turns(cut)
         yield* Fiber.interrupt(fiber)
@@ -318,7 +319,7 @@ describe("a caller that hangs up", () => {
     Effect.gen(function* () {
       const outcomes = new Set<string>()
       const kernel = yield* boot()
-      for (let cut = 0; cut < 300; cut += 3) {
+      for (const cut of cuts(300, 3)) {
         yield* deploy(kernel, a)
         const fiber = yield* Effect.forkChild(slowly(kill(kernel, a)))
         yield* turns(cut)

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 
 import { maxSwapsPerTenant } from "../../src/kernel/services/Swaps.ts"
+import { cuts } from "./harness/Cuts.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
   boot,
@@ -214,7 +215,7 @@ describe("a hot swap during recovery", () => {
     Effect.gen(function* () {
       const first = yield* boot()
       yield* deploy(first, a)
-      for (let wait = 0; wait < 60; wait += 3) {
+      for (const wait of cuts(60, 3)) {
         const [kernel, start] = yield* build({ disk: pullPlug(first) })
         const starting = yield* Effect.forkChild(start)
         yield* Effect.repeat(Effect.yieldNow, { times: wait })
@@ -294,7 +295,7 @@ describe("a hot swap over storage that fails", () => {
   it.effect("is what the log says, whichever step fails, before or after (promises 1, 10)", () =>
     Effect.gen(function* () {
       for (const verdict of ["before", "after"] as const) {
-        for (let at = 1; at <= 24; at++) {
+        for (const at of cuts(25).slice(1)) {
           const faults = makeFaults()
           const kernel = yield* boot({ open: faults.open })
           yield* deploy(kernel, a)

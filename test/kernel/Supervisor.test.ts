@@ -9,6 +9,7 @@ import * as References from "effect/References"
 
 import { steadyMs } from "../../src/domain/Decision.ts"
 import type { EventType } from "../../src/domain/Event.ts"
+import { cuts } from "./harness/Cuts.ts"
 import { makeFaults } from "./harness/FaultyStorage.ts"
 import {
   boot,
@@ -157,6 +158,48 @@ describe("Supervisor", () => {
     }),
   )
 
+  it.effect("gives up on what ends again and again, though it never crashes", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      yield* deploy(kernel, a, { endAfterMs: 10 }, { limits: { maxRestarts: 2 } })
+      yield* pass(1000, 10)
+      const [gaveUp] = yield* kernel.store.filter({ types: ["service_gave_up"] })
+      assert.deepInclude(gaveUp!.payload, { restarts: 2, reason: "it stopped again and again" })
+      assert.strictEqual(yield* statusOf(kernel, a), "failed")
+    }),
+  )
+
+  it.effect("leaves nothing of a start that comes after its time (promise 10)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const limits = { startupTimeoutMs: 1000 }
+      const late = deploy(kernel, a, { startMs: 1001 }, { limits })
+      const deploying = yield* Effect.forkChild(Effect.flip(late))
+      yield* pass(10_000, 500)
+      assert.strictEqual((yield* Fiber.join(deploying))._tag, "StartTimedOut")
+      assert.deepStrictEqual(kernel.world.history, [])
+    }),
+  )
+
+  for (const lastWords of ["late", "endless"] as const) {
+    it.effect(`hears what a service says at its end, and not for ever (${lastWords})`, () =>
+      Effect.gen(function* () {
+        const kernel = yield* boot()
+        yield* deploy(kernel, a, { lastWords }, { restart: "temporary" })
+        yield* settle
+        kernel.world.crash(a)
+        yield* pass(300, 100)
+        const lines = yield* kernel.logs.read(a)
+        assert.deepStrictEqual(
+          lines.map(({ message }) => message),
+          ["last words"],
+        )
+        assert.strictEqual(yield* statusOf(kernel, a), "failed")
+        assert.include(kernel.world.history, "release acme/a@1")
+      }),
+    )
+  }
+
   it.effect("a crash between start and supervision is seen", () =>
     Effect.gen(function* () {
       const kernel = yield* boot()
@@ -189,7 +232,7 @@ describe("Supervisor", () => {
   it.effect("a kill during a restart leaves nothing behind, wherever the restart is", () =>
     Effect.gen(function* () {
       const kernel = yield* boot()
-      for (let turns = 0; turns < 120; turns += 2) {
+      for (const turns of cuts(120, 2)) {
         // Its watcher yields all the time, so that the kill can hit it in the middle of anything.
         yield* Effect.provideService(deploy(kernel, a), References.MaxOpsBeforeYield, 4)
         kernel.world.crash(a)

@@ -91,7 +91,9 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/kernel/recovery/ServicesAudit.ts",
       "src/kernel/recovery/VerifierLive.ts",
     ],
-    tests: ["test/kernel/verification/{AutoFix,Verifier}.test.ts"],
+    tests: [
+      "test/kernel/verification/{AutoFix,Examination,Overtaken,Refused,Repair,ServicesAudit,Verifier}.test.ts",
+    ],
   },
   recovery: {
     mutate: [
@@ -108,7 +110,11 @@ export const groups: Readonly<Record<string, Group>> = {
   },
   supervision: {
     mutate: ["src/kernel/services/Supervisor.ts"],
-    tests: ["test/kernel/Supervisor.test.ts", "test/recovery/EdgeCases.test.ts"],
+    tests: ["test/kernel/{Deployer,Supervisor}.test.ts"],
+  },
+  swaps: {
+    mutate: ["src/kernel/services/HotSwap.ts", "src/kernel/services/Swaps.ts"],
+    tests: ["test/kernel/{HotSwap,HotSwapRaces}.test.ts"],
   },
   deployment: {
     mutate: ["src/kernel/services/Deployer.ts", "src/kernel/services/DeployerLive.ts"],

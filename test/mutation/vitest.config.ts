@@ -14,9 +14,11 @@ export default defineConfig({
   root: fileURLToPath(new URL("../..", import.meta.url)),
   resolve: { alias: { solo: fileURLToPath(new URL("../../src/index.ts", import.meta.url)) } },
   test: {
+    // One load of the modules per mutant, not one per file: loading takes longer than the tests.
+    isolate: false,
     // Instrumented code on a busy machine takes its time.
     testTimeout: 30_000,
-    env: { TEST_LIVES: "10" },
+    env: { TEST_LIVES: "10", TEST_CUTS: "6" },
     include: [...(tests ?? Object.values(groups).flatMap((group) => group.tests))],
   },
 })

@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
+import { cuts } from "../kernel/harness/Cuts.ts"
 import { makeFaults } from "../kernel/harness/FaultyStorage.ts"
 import {
   boot,
@@ -84,7 +85,7 @@ describe("recovery at its edges", () => {
         const kernel = yield* boot()
         yield* deploy(kernel, a)
         yield* deploy(kernel, b)
-        for (let wait = 0; wait < 60; wait += 2) {
+        for (const wait of cuts(60, 2)) {
           const [next, start] = yield* build({
             disk: pullPlug(kernel),
             settings: { recoveryConcurrency: 1 },
@@ -102,7 +103,7 @@ describe("recovery at its edges", () => {
 
   it.effect("a kill while a later replay begins leaves nothing in the registry", () =>
     Effect.gen(function* () {
-      for (let wait = 0; wait < 30; wait++) {
+      for (const wait of cuts(30)) {
         const kernel = yield* boot()
         yield* deploy(kernel, a)
         yield* deploy(kernel, b)
@@ -280,7 +281,7 @@ describe("recovery at its edges", () => {
       Effect.gen(function* () {
         const kernel = yield* boot()
         for (const id of ["a", "b", "c"]) yield* deploy(kernel, named("acme", id))
-        for (let wait = 0; wait < 80; wait += 4) {
+        for (const wait of cuts(80, 4)) {
           const world = makeWorld()
           world.overrides.set("acme/b", { start: "hang" })
           const disk = pullPlug(kernel)

@@ -46,11 +46,8 @@ import {
   type VerifyOptions,
 } from "./Verifier.ts"
 
-/** `inconsistency_detected` events one verification writes at most. */
+/** `inconsistency_detected` events one verification writes at most; the next ones write the rest. */
 const maxLogged = 20
-
-/** Inconsistencies remembered as logged, so that each is logged once while it lasts. */
-const maxRemembered = 1000
 
 /** What the verifier keeps from one verification to the next. */
 interface Memory {
@@ -58,6 +55,7 @@ interface Memory {
   last: VerificationReport | undefined
   lastFullAt: number | undefined
   progress: VerificationProgress | undefined
+  /** What the last report listed and the log has, so that each is logged once while it lasts. */
   readonly logged: Set<string>
 }
 
@@ -79,8 +77,10 @@ const log = Effect.fnUntraced(function* (memory: Memory, report: VerificationRep
   const keys = new Set(report.inconsistencies.map(keyOf))
   // What was repaired and comes again is new again.
   for (const key of memory.logged) if (!keys.has(key)) memory.logged.delete(key)
-  const fresh = report.inconsistencies.filter((found) => !memory.logged.has(keyOf(found)))
-  const [first, ...others] = fresh.slice(0, maxLogged).map((found): EventDraft => {
+  const fresh = report.inconsistencies
+    .filter((found) => !memory.logged.has(keyOf(found)))
+    .slice(0, maxLogged)
+  const [first, ...others] = fresh.map((found): EventDraft => {
     const { invariant, promise, detail, fixable, tenantId, serviceId } = found
     return draft(
       "inconsistency_detected",
@@ -93,7 +93,7 @@ const log = Effect.fnUntraced(function* (memory: Memory, report: VerificationRep
     )
   })
   if (first !== undefined) yield* store.append([first, ...others])
-  for (const found of fresh) if (memory.logged.size < maxRemembered) memory.logged.add(keyOf(found))
+  for (const found of fresh) memory.logged.add(keyOf(found))
   return verificationId
 })
 
@@ -148,15 +148,16 @@ const verify = Effect.fnUntraced(function* (memory: Memory, full: boolean) {
   memory.last = { ...report, verificationId }
   yield* measureVerification(memory.last)
   if (full) memory.lastFullAt = yield* Clock.currentTimeMillis
-  return memory.last
+  return { report: memory.last, found }
 })
 
 const fix = Effect.fnUntraced(function* (memory: Memory, options: FixOptions) {
   const full = options.full ?? false
   const before = yield* verify(memory, full)
-  const results = yield* repair(before.inconsistencies, memory.audit ?? auditStart, options)
-  if (results.length === 0) return { fixes: [], failures: [], verification: before }
-  const verification = yield* verify(memory, full)
+  // Not only what the report lists: one repair is to leave nothing for the next.
+  const results = yield* repair(before.found, memory.audit ?? auditStart, options)
+  if (results.length === 0) return { fixes: [], failures: [], verification: before.report }
+  const { report: verification } = yield* verify(memory, full)
   return {
     fixes: results.flatMap((result) => result.fix ?? []),
     failures: results.flatMap(({ found, reason }) =>
@@ -222,7 +223,12 @@ const make = Effect.gen(function* () {
     )
 
   const verifyConsistency = Effect.fn("Verifier.verifyConsistency")((options: VerifyOptions = {}) =>
-    alone(Effect.provideContext(verify(memory, options.full ?? false), context)),
+    alone(
+      verify(memory, options.full ?? false).pipe(
+        Effect.map(({ report }) => report),
+        Effect.provideContext(context),
+      ),
+    ),
   )
   yield* Effect.forkScoped(Effect.provideContext(schedule(memory, verifyConsistency), context))
 

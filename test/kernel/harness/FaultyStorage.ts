@@ -12,8 +12,8 @@ import { makeConnection, type SqliteConnection } from "../../../plugins/sqlite/C
 export type Verdict = "before" | "after" | "well"
 
 /** The errors that SQLite would give, by its result code. */
-const errorOf = (sql: string) => {
-  const cause = Object.assign(new Error("scripted disk I/O error"), { errcode: 10, errno: 10 })
+const errorOf = (sql: string, errcode = 10) => {
+  const cause = Object.assign(new Error("scripted disk I/O error"), { errcode, errno: errcode })
   const operation = sql.slice(0, 40)
   return new SqlError({ reason: new ConnectionError({ cause, message: cause.message, operation }) })
 }
@@ -25,8 +25,8 @@ export interface Faults {
   readonly steps: () => number
   /** Decides each step, and may look at the files before and after it. */
   readonly decide: (hook: Hook) => void
-  /** Fails every statement that matches, before it is carried out. */
-  readonly failWhile: (matches: (sql: string) => boolean) => void
+  /** Fails every statement that matches, before it is carried out, with one of SQLite's codes. */
+  readonly failWhile: (matches: (sql: string) => boolean, errcode?: number) => void
   /** All goes well again. */
   readonly stop: () => void
 }
@@ -58,13 +58,14 @@ const wrap = (connection: SqliteConnection, run: Run): SqliteConnection => ({
 export const makeFaults = (): Faults => {
   let hook: Hook = {}
   let steps = 0
+  let code: number | undefined
   const run: Run = (sql, statement) =>
     Effect.suspend(() => {
       const step = ++steps
       const verdict = hook.before?.(step, sql) ?? "well"
-      if (verdict === "before") return Effect.fail(errorOf(sql))
+      if (verdict === "before") return Effect.fail(errorOf(sql, code))
       const done = Effect.tap(statement, () => Effect.sync(() => hook.after?.(step, sql)))
-      return verdict === "after" ? Effect.andThen(done, Effect.fail(errorOf(sql))) : done
+      return verdict === "after" ? Effect.andThen(done, Effect.fail(errorOf(sql, code))) : done
     })
   return {
     open: (options) =>
@@ -75,7 +76,8 @@ export const makeFaults = (): Faults => {
     decide: (next) => {
       hook = next
     },
-    failWhile: (matches) => {
+    failWhile: (matches, errcode) => {
+      code = errcode
       hook = { before: (_, sql) => (matches(sql) ? "before" : "well") }
     },
     stop: () => {

@@ -44,6 +44,8 @@ export const Script = Schema.Struct({
   answerMs: Schema.optionalKey(Schema.Finite),
   stop: Schema.optionalKey(Schema.Literals(["hang", "stuck"])),
   kill: Schema.optionalKey(Schema.Literals(["stuck"])),
+  /** What it logs a moment after its end; `endless` never stops to log. */
+  lastWords: Schema.optionalKey(Schema.Literals(["late", "endless"])),
   /** The end of the instance's scope never returns: a driver that breaks its contract. */
   release: Schema.optionalKey(Schema.Literals(["stuck"])),
 })
@@ -130,6 +132,14 @@ const makeInstance = (world: World, script: Script, program: Program) =>
       const headers = [["x-revision", String(program.revision)]] as const
       return { status: script.answers === "500" ? 500 : 200, headers, body: null }
     })
+    const lastLine = Deferred.await(exit).pipe(
+      Effect.andThen(Effect.sleep(100)),
+      Effect.as({ time: "", level: "info", message: "last words" } as const),
+    )
+    const lastWords = Stream.concat(
+      Stream.fromEffect(lastLine),
+      script.lastWords === "endless" ? Stream.never : Stream.empty,
+    )
     const instance: Instance = {
       request: () =>
         Effect.suspend(() => {
@@ -164,7 +174,7 @@ const makeInstance = (world: World, script: Script, program: Program) =>
       ),
       kill: Effect.andThen(note("kill"), script.kill === "stuck" ? stuck : end),
       stats: Effect.succeed({ memoryBytes: 1, cpuMs: 1, inFlight: 0 }),
-      logs: Stream.empty,
+      logs: script.lastWords === undefined ? Stream.empty : lastWords,
       exit: Deferred.await(exit),
     }
     return instance

@@ -7,6 +7,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 
 import { draft } from "../../../src/domain/Event.ts"
 import { factOf } from "../../../src/domain/State.ts"
+import { maxListed } from "../../../src/domain/VerificationReport.ts"
 import { EventStore } from "../../../src/kernel/log/EventStore.ts"
 import { Checkpoints } from "../../../src/kernel/recovery/Checkpoints.ts"
 import { DesiredState } from "../../../src/kernel/recovery/DesiredState.ts"
@@ -21,6 +22,7 @@ import {
   logged,
   smuggle,
   logDeployment,
+  logDeployments,
   lose,
   isRunning,
   namesOf,
@@ -48,6 +50,8 @@ describe("autoFix", () => {
       assert.include(before, "auto_fix_applied")
       const again = yield* verifier.autoFix()
       assert.deepStrictEqual(again.fixes, [])
+      assert.deepStrictEqual(again.failures, [])
+      assert.isFalse(again.verification.full)
       assert.deepStrictEqual((yield* eventTypes).slice(before.length), ["verification_completed"])
     }).pipe(run(newDatabase())),
   )
@@ -107,6 +111,24 @@ describe("autoFix", () => {
     }).pipe(run(newDatabase())),
   )
 
+  it.live("one repair repairs more than a report lists, and leaves nothing for the next", () =>
+    Effect.gen(function* () {
+      const verifier = yield* Verifier
+      const names = Array.from({ length: maxListed + 5 }, (_, index) => `s${index}`)
+      yield* logDeployments(names)
+      const found = yield* verify()
+      assert.lengthOf(found.inconsistencies, maxListed)
+      assert.strictEqual(found.inconsistencyCount, names.length)
+      const { fixes, verification } = yield* verifier.autoFix({ missingServices: "kill" })
+      assert.sameMembers(
+        fixes.map(({ serviceId }) => serviceId as string),
+        names,
+      )
+      assert.strictEqual(verification.status, "ok")
+      assert.deepStrictEqual((yield* verifier.autoFix({ missingServices: "kill" })).fixes, [])
+    }).pipe(run(newDatabase())),
+  )
+
   it.live(
     "a missing service whose source is lost is marked killed: nothing can bring it back",
     () =>
@@ -121,6 +143,8 @@ describe("autoFix", () => {
         )
         assert.deepStrictEqual(failures, [])
         assert.strictEqual(verification.status, "ok")
+        const recoveries = (yield* eventTypes).filter((type) => type === "recovery_started")
+        assert.lengthOf(recoveries, 1, "nothing is left to recover")
       }).pipe(run(newDatabase())),
   )
 
@@ -131,6 +155,7 @@ describe("autoFix", () => {
       const { fixes, verification } = yield* (yield* Verifier).autoFix()
       assert.deepStrictEqual(fixes, [])
       assert.deepStrictEqual(namesOf(verification), ["artifact_intact"])
+      assert.isFalse(verification.inconsistencies[0]!.fixable)
       assert.isTrue(yield* isRunning("a"))
     }).pipe(run(newDatabase())),
   )

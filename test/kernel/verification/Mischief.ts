@@ -60,6 +60,18 @@ export const logDeployment = Effect.fnUntraced(function* (name: string, keep = t
   yield* desired.record(fact)
 })
 
+/** Logs many deployments of one source behind the deployer's back, all at once. */
+export const logDeployments = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+  const sql = yield* SqlClient
+  const source = "export default 1"
+  const [first, ...rest] = names.map((name) =>
+    draft("service_deployed", { revision: 1, spec: logged(name, source) }, acme(name)),
+  )
+  const artifact = sql`INSERT INTO artifacts ${sql.insert({ hash: sha256(source), source })}`
+  const facts = yield* (yield* EventStore).append([first!, ...rest], Effect.asVoid(artifact))
+  for (const fact of facts) yield* (yield* DesiredState).record(fact)
+})
+
 /** Supervision forgets a service. */
 export const lose = Effect.fnUntraced(function* (name: string) {
   const registry = yield* Registry

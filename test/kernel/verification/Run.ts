@@ -57,6 +57,8 @@ const layerRuntime = Layer.succeed(Runtime, {
     }),
 })
 
+type LayerStorage = ReturnType<typeof layerSqlite>
+
 /** The kernel on `filename`; nothing is started yet. */
 const layerRun = (
   filename: string,
@@ -82,14 +84,18 @@ const layerRun = (
 
 /** Runs `effect` in a kernel that has started, and shuts it down cleanly after it. */
 export const run =
-  (filename: string, settings: Partial<KernelSettings> = {}) =>
+  (filename: string, settings: Partial<KernelSettings> = {}, storage?: LayerStorage) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.scoped(
       Effect.andThen(
         startup(() => "the test ends"),
         effect,
       ),
-    ).pipe(Effect.provide(layerRun(filename, settings).pipe(Layer.provideMerge(Logger.layer([])))))
+    ).pipe(
+      Effect.provide(
+        layerRun(filename, settings, storage).pipe(Layer.provideMerge(Logger.layer([]))),
+      ),
+    )
 
 export const tenant = (name: string) => TenantId.make(name)
 export const service = (name: string) => ServiceId.make(name)
