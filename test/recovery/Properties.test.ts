@@ -6,6 +6,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
@@ -89,15 +90,19 @@ describe("recovery", () => {
     `${runs} sequences of commands leave what was acknowledged (seed ${seed})`,
     () =>
       Effect.gen(function* () {
-        const property = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
-          let run = yield* startOn(undefined, nothing)
-          for (const command of commands) run = yield* carryOut(run, command)
-          // The last word is always a crash: whatever was still only in memory shows now.
-          const last = yield* crash(run, run.model, takeImage(run.kernel.disk))
-          assert.deepStrictEqual(checkRegistry(last.kernel), [])
-          yield* abandon(last.kernel)
-          return true
-        }, Effect.scoped)
+        const property = Effect.fnUntraced(
+          function* (commands: ReadonlyArray<Command>) {
+            let run = yield* startOn(undefined, nothing)
+            for (const command of commands) run = yield* carryOut(run, command)
+            // The last word is always a crash: whatever was still only in memory shows now.
+            const last = yield* crash(run, run.model, takeImage(run.kernel.disk))
+            assert.deepStrictEqual(checkRegistry(last.kernel), [])
+            yield* abandon(last.kernel)
+            return true
+          },
+          (effect) =>
+            Effect.catchCause(Effect.scoped(effect), (cause) => Effect.fail(Cause.pretty(cause))),
+        )
         const result = yield* Arbitrary.checkEffect(sequences, property, {
           runs,
           seed,
