@@ -31,13 +31,26 @@ const textLimits = new Map<number, number>([
 const isErrand = (type: number): boolean =>
   type >= Outbound.errandHead && type <= Outbound.errandCredit
 
+/**
+ * A clock that counts from now on, in milliseconds. Not `performance`, which is a module that takes
+ * longer to load than the realm.
+ */
+const stopwatch = (): (() => number) => {
+  const { hrtime } = globalThis.process
+  const begun = hrtime()
+  return () => {
+    const [seconds, nanoseconds] = hrtime(begun)
+    return seconds * 1000 + nanoseconds / 1e6
+  }
+}
+
 /** How many lines a service may log now; and how many were dropped since the last one. */
-const logBudget = (performance: Performance) => {
+const logBudget = (clock: () => number) => {
   let left = logBurst
   let dropped = 0
-  let last = performance.now()
+  let last = 0
   return (): number | undefined => {
-    const now = performance.now()
+    const now = clock()
     left = Math.min(logBurst, left + ((now - last) * logsPerSecond) / 1000)
     last = now
     if (left < 1) {
@@ -80,10 +93,9 @@ export class HostFunctions {
   readonly #errands = new Map<number, number>()
   // Taken now: later these names are gone from the global object.
   readonly #Buffer = globalThis.Buffer
-  readonly #performance = globalThis.performance
+  readonly #clock = stopwatch()
   readonly #fillRandom: FillRandom
-  readonly #mayLog = logBudget(globalThis.performance)
-  readonly #begun = globalThis.performance.now()
+  readonly #mayLog = logBudget(this.#clock)
   #wiring: Wiring | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -214,7 +226,7 @@ export class HostFunctions {
           if (number(delayMs)) this.#wake(delayMs)
         }),
       ),
-      bare(() => guard(0, () => this.#performance.now() - this.#begun)),
+      bare(() => guard(0, () => this.#clock())),
       bare((length) =>
         guard(false, () => {
           if (!number(length)) return false

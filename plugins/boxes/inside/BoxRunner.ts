@@ -14,6 +14,7 @@ import { Outbound, encode, maxChunkBytes } from "../../realm/Frame.ts"
 import type { FillRandom } from "../../realm/HostFunctions.ts"
 import { makeCodeCache, prepare, type Prepared } from "../../realm/Runner.ts"
 import { Control, Cutter, decodePair, maxInboundBytes, pack } from "../Wire.ts"
+import { listen } from "./Input.ts"
 import { tryLibrary } from "./Library.ts"
 import { seal, type SealOptions } from "./Seal.ts"
 
@@ -34,13 +35,14 @@ export interface Boot extends SealOptions {
 const { process, setImmediate } = globalThis
 const now = process.hrtime.bigint
 const { rss } = process.memoryUsage
-const { cpuUsage, exit, stdin, platform } = process
+const { cpuUsage, exit, platform } = process
 
 /** Parts of responses held back at most, in bytes. */
 const maxHeld = 64 * 1024
 
 let held: Array<Buffer> = []
 let heldBytes = 0
+let isFlushDue = false
 
 const writeAll = (bytes: Uint8Array): void => {
   for (let at = 0; at < bytes.length;) {
@@ -53,6 +55,7 @@ const writeAll = (bytes: Uint8Array): void => {
 }
 
 const flush = (): void => {
+  isFlushDue = false
   if (held.length === 0) return
   const bytes = held.length === 1 ? held[0]! : Buffer.concat(held)
   held = []
@@ -62,7 +65,6 @@ const flush = (): void => {
 
 const send = (frame: Uint8Array): void => {
   const type = frame[0]
-  if (held.length === 0) setImmediate(flush)
   held.push(pack(frame))
   heldBytes += frame.length
   const isPart =
@@ -70,6 +72,10 @@ const send = (frame: Uint8Array): void => {
     type === Outbound.responseChunk ||
     type === Outbound.responseEnd
   if (!isPart || heldBytes > maxHeld) flush()
+  else if (!isFlushDue) {
+    isFlushDue = true
+    setImmediate(flush)
+  }
 }
 
 /** Memory and processor time as the box itself can tell; only for systems without `/proc`. */
@@ -87,6 +93,7 @@ const sendCache = (cache: Uint8Array): void => {
 }
 
 let realm: Prepared | undefined
+const library = tryLibrary()
 
 /** Node's own random bytes, for where the C library's cannot be had. */
 const nodeRandom = (module: string): FillRandom => {
@@ -102,7 +109,6 @@ const boot = async (frame: Uint8Array): Promise<void> => {
   const bootstrap = assets.toString("latin1", 0, bootstrapBytes)
   const cache = assets.subarray(bootstrapBytes)
   if (makesCache) sendCache(await makeCodeCache(bootstrap))
-  const library = tryLibrary()
   const fillRandom = library?.fillRandom ?? nodeRandom(randomModule)
   const sealed = seal(library, options)
   const cachedData = cache.length > 0 ? cache : undefined
@@ -135,8 +141,13 @@ process.env["TZ"] = "UTC"
 void [now(), new Date().getTimezoneOffset()]
 setImmediate(() => {})
 const cutter = new Cutter(maxInboundBytes, take)
-stdin.on("data", (bytes: Buffer) => {
-  if (!cutter.push(bytes)) exit(1)
+listen(library, {
+  bytes: (bytes) => {
+    // What is sent in this turn goes out with it.
+    isFlushDue = true
+    if (!cutter.push(bytes)) exit(1)
+  },
+  after: flush,
+  // Whoever started the box is gone.
+  end: () => exit(0),
 })
-// Whoever started the box is gone.
-for (const event of ["end", "close", "error"]) stdin.on(event, () => exit(0))
