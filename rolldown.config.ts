@@ -35,9 +35,10 @@ export default defineConfig([
     platform: "node",
     output: { dir: "dist/plugins/threads", format: "cjs", entryFileNames: "[name].cjs" },
   },
-  // What runs in a box, and what tries a box out: one script each, to be given to `node -e`.
-  ...["BoxRunner", "Probe"].map((name) => ({
-    input: { [name]: `plugins/boxes/inside/${name}.ts` },
+  // What runs in a box, what tries a box out, and what starts boxes: one script each, to be given
+  // to `node -e`.
+  ...["inside/BoxRunner", "inside/Probe", "SpawnerProcess"].map((name) => ({
+    input: { [name.replace("inside/", "")]: `plugins/boxes/${name}.ts` },
     platform: "node" as const,
     output: {
       dir: "dist/plugins/boxes",

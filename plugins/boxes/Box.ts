@@ -1,34 +1,36 @@
 /**
- * One boxed process: starts it, carries frames over its pipes, ends it, and says why it ended. It
- * knows nothing of services.
+ * One boxed process: has it started, carries frames over its pipes, ends it, and says why it ended.
+ * It knows nothing of services.
  */
-import { type ChildProcess, spawn } from "node:child_process"
-import { closeSync } from "node:fs"
+import type { Socket } from "node:net"
 
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Violation } from "solo"
 
 import { encode } from "../realm/Frame.ts"
-import type { Command } from "./Enclosure.ts"
-import { childrenOf, cpuMsOf, innermost } from "./Figures.ts"
+import type { Command } from "./Command.ts"
+import { cpuMsOf, innermost } from "./Figures.ts"
+import type { Spawner } from "./Spawner.ts"
+import type { Departure } from "./SpawnerProcess.ts"
 import { Control, Cutter, isControl, maxFrameBytes, pack, readControl } from "./Wire.ts"
 
 /** Bytes that wait for a box that does not read: more than its open requests can fill. */
 const maxBacklogBytes = 48 * 1024 * 1024
-/** What is kept of what Node itself prints, such as why it ran out of memory. */
-const maxPrinted = 8192
 
-/** How long pipes may stay open after the process that was started is gone, in milliseconds. */
+/** How long a pipe may stay open after the process that was started is gone, in milliseconds. */
 const closeTimeoutMs = 1000
-
-/** How long bubblewrap has to end after what it held, in milliseconds. */
-const burialMs = 100
 
 /** How a box ended. */
 export interface Ending {
   readonly reason: string
   readonly violation?: Violation
+}
+
+/** The memory a box may use, in its heap and in all. */
+interface Limits {
+  readonly heapMb: number
+  readonly memoryMb: number
 }
 
 /** Who listens to a box. */
@@ -41,12 +43,10 @@ export interface Listener {
 
 /** Why a process ended by itself, out of what Node printed. */
 const autopsy = (
-  code: number | null,
-  signal: string | null,
-  printed: string,
-  limits: { readonly heapMb: number; readonly memoryMb: number },
+  { code, printed, reason, signal }: Departure,
+  { heapMb, memoryMb }: Limits,
 ): Ending => {
-  const { heapMb, memoryMb } = limits
+  if (reason !== undefined) return { reason }
   if (/heap out of memory|heap limit|invalid table size/i.test(printed))
     return {
       reason: `out of memory: the service used more than ${heapMb} MiB of heap (limits.heapMb)`,
@@ -69,15 +69,29 @@ export interface Birth {
   readonly cache?: (piece: Uint8Array) => void
 }
 
+/** What a box is made from. */
+export interface Making {
+  readonly spawner: Spawner
+  readonly command: Command
+  readonly limits: Limits
+  readonly birth: Birth
+  /** Whether it boots behind everybody. */
+  readonly isLast?: boolean
+}
+
 /** A boxed process. */
 export class Box {
-  readonly #child: ChildProcess
-  readonly #limits: { readonly heapMb: number; readonly memoryMb: number }
+  readonly #limits: Limits
   /** Completes when the process is gone and all its pipes are closed. */
   readonly gone = Deferred.makeUnsafe<Ending>()
+  readonly #kill: () => void
+  /** What waits for the pipe, while there is none yet. */
+  #early: Array<Buffer> = []
+  #pid: number | undefined
+  #input: Socket | undefined
+  #output: Socket | undefined
   #listener: Listener | undefined
   #birth: Birth | undefined
-  #printed = ""
   #ending: Ending | undefined
   #gone: Ending | undefined
   #corked = false
@@ -86,55 +100,53 @@ export class Box {
   #innermost: number | undefined
   #figures: readonly [memoryBytes: number, cpuMs: number] = [0, 0]
 
-  constructor(
-    command: Command,
-    limits: { readonly heapMb: number; readonly memoryMb: number },
-    birth: Birth,
-  ) {
+  constructor({ birth, command, isLast = false, limits, spawner }: Making) {
     this.#limits = limits
     this.#birth = birth
-    const { args, extra, file, uid } = command
-    try {
-      this.#child = spawn(file, args, {
-        cwd: "/",
-        env: {},
-        // A process group of its own: to be killed as one, and out of reach of a terminal's Ctrl-C.
-        detached: true,
-        stdio: ["pipe", "pipe", "pipe", ...extra],
-        ...(uid === undefined ? {} : { uid, gid: uid }),
-      })
-    } finally {
-      for (const descriptor of extra) closeSync(descriptor)
-    }
-    this.#listen()
+    this.#kill = spawner.spawn(command, isLast, {
+      started: (pid, output) => {
+        this.#pid = pid
+        if (output !== undefined) this.#hear(output)
+      },
+      input: (input) => this.#connect(input),
+      ended: (departure) => this.#depart(departure),
+    })
   }
 
-  #listen(): void {
-    const child = this.#child
+  #hear(output: Socket): void {
+    this.#output = output
     const cutter = new Cutter(maxFrameBytes, (frame) => this.#take(frame))
-    child.stdout!.on("data", (bytes: Buffer) => {
+    output.on("data", (bytes: Buffer) => {
       if (this.#ending === undefined && !cutter.push(bytes))
         this.end({ reason: "the box broke the protocol of its driver" })
     })
-    child.stderr!.on("data", (bytes: Buffer) => {
-      if (this.#printed.length < maxPrinted)
-        this.#printed = (this.#printed + bytes.toString()).slice(0, maxPrinted)
-    })
-    for (const pipe of child.stdio) pipe?.on("error", () => {})
-    child.on("error", (error) => {
-      this.#ending ??= { reason: `the box could not be started: ${error.message}` }
-      if (child.pid === undefined) this.#finish(null, null)
-    })
-    // Not "exit": bubblewrap may be gone before the process in it, whose pipes close last.
-    child.on("close", (code, signal) => this.#finish(code, signal))
-    child.on("exit", (code, signal) => {
-      setTimeout(() => this.#finish(code, signal), closeTimeoutMs).unref()
-    })
   }
 
-  #finish(code: number | null, signal: string | null): void {
+  #connect(input: Socket): void {
+    if (this.#ending !== undefined) {
+      input.destroy()
+      return
+    }
+    this.#input = input
+    for (const bytes of this.#early) input.write(bytes)
+    this.#early = []
+  }
+
+  /** Bubblewrap may be gone before the process in it, whose pipes close last. */
+  #depart(departure: Departure): void {
+    const finish = () => this.#finish(departure)
+    this.#input?.destroy()
+    if (this.#output === undefined || this.#output.closed) return finish()
+    this.#output.on("close", finish)
+    setTimeout(() => {
+      this.#output?.destroy()
+      finish()
+    }, closeTimeoutMs).unref()
+  }
+
+  #finish(departure: Departure): void {
     if (this.#gone !== undefined) return
-    this.#gone = this.#ending ??= autopsy(code, signal, this.#printed, this.#limits)
+    this.#gone = this.#ending ??= autopsy(departure, this.#limits)
     Deferred.doneUnsafe(this.gone, Effect.succeed(this.#gone))
     this.#listener?.ended(this.#gone)
   }
@@ -163,9 +175,9 @@ export class Box {
     this.#figures = [Number(memory ?? 0), Number(cpu ?? 0)]
   }
 
-  /** The process that was started: the box itself, or what holds it. */
+  /** The process that was started, once it is: the box itself, or what holds it. */
   get pid(): number | undefined {
-    return this.#child.pid
+    return this.#pid
   }
 
   /** Whether the process is gone. */
@@ -186,18 +198,23 @@ export class Box {
 
   /** Sends a frame; without effect when the process is gone. */
   send(frame: Uint8Array): void {
-    const { stdin } = this.#child
-    if (this.#ending !== undefined || stdin === null || !stdin.writable) return
+    if (this.#ending !== undefined) return
+    const input = this.#input
+    if (input === undefined) {
+      this.#early.push(pack(frame))
+      return
+    }
+    if (!input.writable) return
     if (!this.#corked) {
       this.#corked = true
-      stdin.cork()
+      input.cork()
       process.nextTick(() => {
         this.#corked = false
-        stdin.uncork()
+        input.uncork()
       })
     }
-    stdin.write(pack(frame))
-    if (stdin.writableLength > maxBacklogBytes)
+    input.write(pack(frame))
+    if (input.writableLength > maxBacklogBytes)
       this.end({
         reason: `the service did not read: ${maxBacklogBytes} bytes wait for it (backlogBytes)`,
         violation: { limit: "backlogBytes", value: maxBacklogBytes },
@@ -239,33 +256,8 @@ export class Box {
   end(ending: Ending): void {
     if (this.#ending !== undefined) return
     this.#ending = ending
+    this.#early = []
+    this.#input?.destroy()
     this.#kill()
-  }
-
-  /**
-   * What is inside bubblewrap is killed first, so that bubblewrap can bury it: init, where there
-   * is one that does it, has nothing to do. Then the whole group goes: bubblewrap that is killed
-   * while it sets a box up leaves its half of it behind, waiting for ever.
-   */
-  #kill(): void {
-    const { pid, stdin } = this.#child
-    stdin?.destroy()
-    if (pid === undefined || !this.#isThere) return
-    const inside = childrenOf(pid)
-    for (const child of inside) killIfThere(child)
-    if (inside.length === 0) killIfThere(-pid)
-    else setTimeout(() => this.#isThere && killIfThere(-pid), burialMs).unref()
-  }
-
-  get #isThere(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null
-  }
-}
-
-const killIfThere = (pid: number): void => {
-  try {
-    process.kill(pid, "SIGKILL")
-  } catch {
-    // It has ended by itself.
   }
 }

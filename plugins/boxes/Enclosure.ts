@@ -3,7 +3,6 @@
  * the machine is visible within. It starts nothing; whether the walls stand is found by `Trial`.
  */
 import { execFileSync } from "node:child_process"
-import { randomUUID } from "node:crypto"
 import {
   accessSync,
   closeSync,
@@ -16,15 +15,13 @@ import {
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 
+import { type Command, firstDescriptor } from "./Command.ts"
 import { maxDescriptors } from "./inside/Seal.ts"
 import { assemble } from "./Seccomp.ts"
 import { isProcessor } from "./Syscalls.ts"
 
 /** How far a box is closed: by bubblewrap, by its own seal, or by permissions and realm alone. */
 export type Level = "bubblewrap" | "sealed" | "none"
-
-/** The descriptor that bubblewrap reads the filter from. */
-const filterDescriptor = 3
 
 /** Where Node is inside the box. */
 const nodeInside = "/node"
@@ -35,15 +32,6 @@ export interface Tools {
   readonly prlimit: string | undefined
   /** Files that Node needs to be loaded. */
   readonly libraries: ReadonlyArray<string>
-}
-
-/** A command that starts Node in a box. */
-export interface Command {
-  readonly file: string
-  readonly args: ReadonlyArray<string>
-  /** Descriptors to pass on beyond the three pipes. Owned by the enclosure. */
-  readonly extra: ReadonlyArray<number>
-  readonly uid: number | undefined
 }
 
 const inPath = (name: string): string | undefined => {
@@ -117,8 +105,6 @@ export const nodeFlags = (heapMb: number): ReadonlyArray<string> => [
 /** What makes boxes of one level. Close it when no more are needed. */
 export class Enclosure {
   readonly level: Level
-  /** What every runner has in its command line, and no other process. */
-  readonly mark = `solo-box-${randomUUID()}`
   readonly #tools: Tools
   readonly #asOther: boolean
   readonly #filter: number | undefined
@@ -141,6 +127,11 @@ export class Enclosure {
     return this.#filter !== undefined
   }
 
+  /** Files that every box gets, from descriptor 3 on. */
+  get files(): ReadonlyArray<number> {
+    return this.#filter === undefined ? [] : [this.#filter]
+  }
+
   /** Starts Node with `args` in a box; `dataBytes` bounds its memory, 0 leaves it unbounded. */
   command(args: ReadonlyArray<string>, dataBytes: number): Command {
     const inside =
@@ -149,17 +140,15 @@ export class Enclosure {
         : [process.execPath, ...args]
     const [file, ...rest] = [...this.#limits(dataBytes), ...inside]
     const uid = this.#asOther ? firstUid + (uids++ % uidCount) : undefined
-    // A descriptor of its own for every box: reading moves the position in the file.
-    const filter =
-      this.#filter === undefined ? [] : [openSync(`/proc/self/fd/${this.#filter}`, "r")]
-    return { file: file!, args: rest, extra: filter, uid }
+    return { file: file!, args: rest, files: this.files, uid }
   }
 
-  /** Node's flags and the script of a runner. */
-  runner(script: string, heapMb: number, dataBytes: number): Command {
+  /** Node's flags and the script of a runner, which gets `handout` behind the other files. */
+  runner(script: string, heapMb: number, dataBytes: number, handout?: number): Command {
     // Unless told what it is, Node tries whether a script is a module or TypeScript.
-    const flags = [...nodeFlags(heapMb), "--input-type=commonjs", "-e", script, this.mark]
-    return this.command(flags, dataBytes)
+    const flags = [...nodeFlags(heapMb), "--input-type=commonjs", "-e", script]
+    const command = this.command(flags, dataBytes)
+    return handout === undefined ? command : { ...command, files: [...command.files, handout] }
   }
 
   #limits(dataBytes: number): ReadonlyArray<string> {
@@ -184,7 +173,8 @@ export class Enclosure {
       nodeInside,
       ...binds,
       ...finish,
-      ...(this.#filter === undefined ? [] : ["--seccomp", String(filterDescriptor)]),
+      // The filter is the first of the files.
+      ...(this.#filter === undefined ? [] : ["--seccomp", String(firstDescriptor)]),
       "--",
     ]
   }

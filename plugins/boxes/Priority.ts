@@ -3,16 +3,9 @@
  * way to those that take little, and to the kernel. Nothing is taken from anybody while there is
  * enough. It finds those that take more than they may; to end them is the watch's business.
  */
-import { readdirSync, writeFileSync } from "node:fs"
-import { getPriority, setPriority } from "node:os"
-
 import type { Box } from "./Box.ts"
 import { cpuMsOf, innermost } from "./Figures.ts"
-
-/** The niceness of a service that takes little: the kernel's own. */
-const usual = getPriority()
-/** The niceness of one that is greedy. */
-const lowest = 19
+import { lowest, setNiceness, usual } from "./Niceness.ts"
 
 /** The share of one processor above which a service is greedy, and below which it is modest. */
 const greedyShare = 0.3
@@ -29,26 +22,6 @@ const livelyMs = 200
 const calmMs = 1000
 /** How long a box is new. */
 const newMs = 3000
-
-const attempt = (action: () => void): void => {
-  try {
-    action()
-  } catch {
-    // The process is gone, or the system does not let this user do it: then all stays as it is.
-  }
-}
-
-/**
- * Where Linux groups the processes of a session (autogroup), niceness counts within the group
- * alone, and the group has one of its own.
- */
-const setNiceness = (pid: number, niceness: number): void => {
-  attempt(() => writeFileSync(`/proc/${pid}/autogroup`, String(niceness)))
-  attempt(() => {
-    for (const thread of readdirSync(`/proc/${pid}/task`))
-      attempt(() => setPriority(Number(thread), niceness))
-  })
-}
 
 /** What is known of a service beforehand. */
 export interface Needs {
@@ -87,11 +60,6 @@ export class Priority {
   /** Whether a service that is about to start was greedy before. */
   wasGreedy(key: string, now: number): boolean {
     return (this.#remembered.get(key) ?? 0) > now
-  }
-
-  /** Has a box that was just spawned boot behind everybody, where that can be taken back. */
-  putLast({ pid }: Box): void {
-    if (pid !== undefined && process.getuid?.() === 0) setNiceness(pid, lowest)
   }
 
   /** Has a box that is still starting wait for nobody any more. */

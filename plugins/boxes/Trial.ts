@@ -2,13 +2,14 @@
  * Finds out which walls really stand on this machine: starts a box of each kind, has it try what a
  * service must not be able to do, and looks from outside at what came of it.
  */
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { chmodSync, closeSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type AddressInfo, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
+import { spawnCommand } from "./Command.ts"
 import type { Enclosure } from "./Enclosure.ts"
 import type { Target } from "./inside/Probe.ts"
 import type { Seal } from "./inside/Seal.ts"
@@ -72,18 +73,7 @@ const outputOf = async (child: ChildProcess) => {
 
 const runProbe = async (enclosure: Enclosure, script: string, target: Target) => {
   const flags = ["--no-warnings", "-e", script, "--", JSON.stringify(target)]
-  const { args, extra, file, uid } = enclosure.command(flags, 0)
-  try {
-    const child = spawn(file, args, {
-      cwd: "/",
-      env: {},
-      stdio: ["pipe", "pipe", "pipe", ...extra],
-      ...(uid === undefined ? {} : { uid, gid: uid }),
-    })
-    return await outputOf(child)
-  } finally {
-    for (const descriptor of extra) closeSync(descriptor)
-  }
+  return await outputOf(spawnCommand(enclosure.command(flags, 0)))
 }
 
 /** Tries a box of `enclosure`. `script` is the bundle of `Probe`. Never rejects. */

@@ -27,8 +27,6 @@ export interface Watch {
   readonly remove: (box: Box, isCrash: boolean) => void
   /** Whether a service was greedy when it last ended. */
   readonly wasGreedy: (key: string) => boolean
-  /** Has a box that was just spawned boot behind everybody. */
-  readonly putLast: (box: Box) => void
   /** Has a box that is still starting wait for nobody any more. */
   readonly hurry: (box: Box) => void
 }
@@ -85,7 +83,6 @@ export const makeWatch = ({
         priority.remove(box, isCrash, currentTime())
       },
       wasGreedy: (key) => priority.wasGreedy(key, currentTime()),
-      putLast: (box) => priority.putLast(box),
       hurry: (box) => priority.hurry(box),
     }
   })

@@ -8,7 +8,7 @@ import { decode, encode, maxBodyBytes } from "../realm/Frame.ts"
 
 /** The driver's own frames; the realm's end at 63. */
 export const Control = {
-  /** To the box; id: length of a text in bytes; the text, JSON of a `Boot`; the realm's bundle and its cache. */
+  /** To the box; text: JSON of a `Boot`. */
   boot: 192,
   /** From the box: it is up. Text: JSON of its seal. */
   booted: 193,
@@ -30,7 +30,7 @@ const lengthBytes = 4
 /** Largest frame out of a box. What goes in is the kernel's own and not bounded here. */
 export const maxFrameBytes = maxBodyBytes + 16
 
-/** Largest frame into a box: the bootstrap with its cache, or a service's code. */
+/** Largest frame into a box: a service's code. */
 export const maxInboundBytes = 32 * 1024 * 1024
 
 /** A frame behind its length. */

@@ -133,7 +133,8 @@ export const maxTimers = 4096
 /** What a piece of `bytes` bytes takes from the window. Never less than a fixed share. */
 export const chunkCost = (bytes: number): number => (bytes < minChunkCost ? minChunkCost : bytes)
 
-const headerBytes = 5
+/** What a frame is before its body: the type, and the id in four bytes. */
+export const headerBytes = 5
 
 /** A frame. */
 export interface Frame {

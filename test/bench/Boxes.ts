@@ -2,13 +2,13 @@
  * Services in boxes beside a bare `node -e` in the same kind of box: starting a hundred, their
  * memory, from deployment to the first answer with and without warm boxes, and a round trip.
  */
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { once } from "node:events"
-import { closeSync } from "node:fs"
 
 import * as Effect from "effect/Effect"
 import { type Instance, Runtime } from "solo"
 
+import { spawnCommand } from "../../plugins/boxes/Command.ts"
 import { Enclosure, findTools, type Level, nodeFlags } from "../../plugins/boxes/Enclosure.ts"
 import { childrenOf, innermost, statusBytes } from "../../plugins/boxes/Figures.ts"
 import { layer } from "../../plugins/boxes/index.ts"
@@ -29,14 +29,9 @@ const startBare = async (
   enclosure: Enclosure,
   flags: ReadonlyArray<string> = ["--permission", "--no-warnings"],
 ): Promise<ChildProcess> => {
-  const { args, extra, file, uid } = enclosure.command([...flags, "-e", echo], 0)
-  const child = spawn(file, args, {
-    cwd: "/",
-    env: {},
-    stdio: ["pipe", "pipe", "ignore", ...extra],
-    ...(uid === undefined ? {} : { uid, gid: uid }),
-  })
-  for (const descriptor of extra) closeSync(descriptor)
+  const child = spawnCommand(enclosure.command([...flags, "-e", echo], 0))
+  // Printed is nothing, but a full pipe would hold it up.
+  child.stderr.resume()
   await once(child.stdout!, "data")
   return child
 }
@@ -48,8 +43,9 @@ const end = async (child: ChildProcess) => {
 
 const memoryOf = (pid: number): number => statusBytes(innermost(pid), "RssAnon") ?? 0
 
-/** Private memory of the boxes of this process, in bytes. */
-const privateMemory = (): number => median(childrenOf(process.pid).map(memoryOf))
+/** Private memory of the boxes of this process, which another process starts, in bytes. */
+const privateMemory = (): number =>
+  median(childrenOf(process.pid).flatMap(childrenOf).map(memoryOf))
 
 interface Bare {
   readonly start: number

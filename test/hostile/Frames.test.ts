@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import { Box } from "../../plugins/boxes/Box.ts"
 import { Enclosure, findTools } from "../../plugins/boxes/Enclosure.ts"
 import { startInBox } from "../../plugins/boxes/ServiceBox.ts"
+import { makeSpawner } from "../../plugins/boxes/Spawner.ts"
 import { makeWatch } from "../../plugins/boxes/Watch.ts"
 import { ask, programOf } from "../contract/RuntimeClient.ts"
 
@@ -125,12 +126,20 @@ const startForger = Effect.fnUntraced(function* (script: string) {
     Effect.sync(() => new Enclosure("none", findTools(), false)),
     (enclosure) => Effect.sync(() => enclosure.close()),
   )
-  const flags = ["--no-warnings", "-e", `${tools};${script}`]
+  // Like every box it is silent until it has heard something: what it said before could be lost.
+  const heard = `${tools};process.stdin.once("readable", () => { ${script} })`
+  const flags = ["--no-warnings", "-e", heard]
+  const spawner = yield* makeSpawner(enclosure.files)
   const surroundings = {
     take: () =>
       Effect.sync(
         () =>
-          new Box(enclosure.command(flags, 0), { heapMb: 64, memoryMb: 160 }, { booted: () => {} }),
+          new Box({
+            spawner,
+            command: enclosure.command(flags, 0),
+            limits: { heapMb: 64, memoryMb: 160 },
+            birth: { booted: () => {} },
+          }),
       ),
     booted: () => Effect.void,
     watch: yield* makeWatch({ stallMs: 1000, cpuWindowMs: 10_000 }),

@@ -5,15 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { type AddressInfo, createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -21,6 +13,7 @@ import { fileURLToPath } from "node:url"
 
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 
+import { spawnCommand } from "../../plugins/boxes/Command.ts"
 import { Enclosure, findTools, type Level } from "../../plugins/boxes/Enclosure.ts"
 import { callNames, callProgram, nodePrograms, type Program } from "./Programs.ts"
 
@@ -99,16 +92,11 @@ const scriptOf = ({ body }: Program, level: Level): string => `
 const run = async (enclosure: Enclosure, program: Program): Promise<string> => {
   const script = scriptOf(program, enclosure.level)
   const flags = ["--no-warnings", "-e", script, "--", JSON.stringify(target)]
-  const { args, extra, file: command } = enclosure.command(flags, 0)
-  const child = spawn(command, args, {
-    cwd: "/",
-    env: {},
-    stdio: ["ignore", "pipe", "pipe", ...extra],
-  })
-  for (const descriptor of extra) closeSync(descriptor)
+  const child = spawnCommand(enclosure.command(flags, 0))
+  child.stdin.end()
   let out = ""
-  child.stdout!.on("data", (bytes: Buffer) => (out += bytes.toString()))
-  child.stderr!.on("data", (bytes: Buffer) => (out += bytes.toString()))
+  child.stdout.on("data", (bytes: Buffer) => (out += bytes.toString()))
+  child.stderr.on("data", (bytes: Buffer) => (out += bytes.toString()))
   const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs)
   await once(child, "close")
   clearTimeout(timer)

@@ -8,9 +8,9 @@
  */
 import { Buffer } from "node:buffer"
 import type * as Random from "node:crypto"
-import { writeSync } from "node:fs"
+import { closeSync, readSync, writeSync } from "node:fs"
 
-import { Outbound, encode, maxChunkBytes } from "../../realm/Frame.ts"
+import { Outbound, encode, headerBytes, maxChunkBytes } from "../../realm/Frame.ts"
 import type { FillRandom } from "../../realm/HostFunctions.ts"
 import { makeCodeCache, prepare, type Prepared } from "../../realm/Runner.ts"
 import { Control, Cutter, decodePair, maxInboundBytes, pack } from "../Wire.ts"
@@ -20,8 +20,10 @@ import { seal, type SealOptions } from "./Seal.ts"
 
 /** What a box is told before it is given a service. */
 export interface Boot extends SealOptions {
-  /** Length of the realm's bundle, which is ASCII; V8's code cache of it follows. */
+  /** The descriptor of a file: the realm's bundle, which is ASCII, and V8's code cache of it. */
+  readonly handout: number
   readonly bootstrapBytes: number
+  readonly cacheBytes: number
   /** Whether to make V8's code cache of it, which depends on Node's flags, and send it. */
   readonly makesCache: boolean
   /**
@@ -103,11 +105,22 @@ const nodeRandom = (module: string): FillRandom => {
   return randomFillSync
 }
 
+/** The bundle and its cache. Afterwards the box has no descriptor but its pipes. */
+const readHandout = ({ bootstrapBytes, cacheBytes, handout }: Boot) => {
+  const bytes = Buffer.allocUnsafeSlow(bootstrapBytes + cacheBytes)
+  for (let at = 0; at < bytes.length;) {
+    const length = readSync(handout, bytes, at, bytes.length - at, at)
+    if (length === 0) throw new RangeError("the handout is shorter than it should be")
+    at += length
+  }
+  closeSync(handout)
+  return [bytes.toString("latin1", 0, bootstrapBytes), bytes.subarray(bootstrapBytes)] as const
+}
+
 const boot = async (frame: Uint8Array): Promise<void> => {
-  const [head, assets] = decodePair(frame)
-  const { bootstrapBytes, makesCache, randomModule, ...options } = JSON.parse(head) as Boot
-  const bootstrap = assets.toString("latin1", 0, bootstrapBytes)
-  const cache = assets.subarray(bootstrapBytes)
+  const order = JSON.parse(Buffer.from(frame.subarray(headerBytes)).toString()) as Boot
+  const { makesCache, randomModule, ...options } = order
+  const [bootstrap, cache] = readHandout(order)
   if (makesCache) sendCache(await makeCodeCache(bootstrap))
   const fillRandom = library?.fillRandom ?? nodeRandom(randomModule)
   const sealed = seal(library, options)

@@ -4,6 +4,7 @@
  * but those that running takes (seccomp). None of them can be taken down again.
  */
 import { Buffer } from "node:buffer"
+import { closeSync } from "node:fs"
 
 import { assemble } from "../Seccomp.ts"
 import { isProcessor } from "../Syscalls.ts"
@@ -66,7 +67,10 @@ const landlock = ({ call, pointerTo }: Library): boolean => {
   if (version >= scopesSince) rules.writeBigUInt64LE(BigInt(scopes), 16)
   const size = version >= scopesSince ? 24 : version >= networkSince ? 16 : 8
   const ruleset = call(landlockCreateRuleset, pointerTo(rules), size, 0)
-  return ruleset >= 0 && call(landlockRestrictSelf, ruleset, 0) === 0
+  if (ruleset < 0) return false
+  const isRestricted = call(landlockRestrictSelf, ruleset, 0) === 0
+  closeSync(ruleset)
+  return isRestricted
 }
 
 const seccomp = ({ call, pointerTo }: Library, number: number): boolean => {

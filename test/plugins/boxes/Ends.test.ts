@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 
 import { Box } from "../../../plugins/boxes/Box.ts"
 import { Enclosure, findTools, type Level } from "../../../plugins/boxes/Enclosure.ts"
+import { makeSpawner } from "../../../plugins/boxes/Spawner.ts"
 
 const boxes = 60
 /** Within so many milliseconds of its start a box is ended: before, while and after it comes up. */
@@ -35,11 +36,13 @@ describe.skipIf(levels.length === 0)("the end of a box", () => {
     (level) =>
       Effect.gen(function* () {
         const enclosure = new Enclosure(level, findTools(), true)
+        const spawner = yield* makeSpawner(enclosure.files)
         const mark = `mark-${process.pid}-${level}`
         const script = `process.stdin.on("data", () => {}) // ${mark}`
         for (let n = 0; n < boxes; n++) {
           const command = enclosure.runner(script, 64, 0)
-          const box = new Box(command, { heapMb: 64, memoryMb: 160 }, { booted: () => {} })
+          const limits = { heapMb: 64, memoryMb: 160 }
+          const box = new Box({ spawner, command, limits, birth: { booted: () => {} } })
           yield* Effect.sleep((n * spreadMs) / boxes)
           box.end({ reason: "the test" })
           assert.strictEqual((yield* Deferred.await(box.gone)).reason, "the test")
@@ -47,7 +50,7 @@ describe.skipIf(levels.length === 0)("the end of a box", () => {
         enclosure.close()
         yield* Effect.sleep(200)
         assert.deepStrictEqual(left(mark), [])
-      }),
+      }).pipe(Effect.scoped),
     30_000,
   )
 })

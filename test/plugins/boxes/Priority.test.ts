@@ -19,12 +19,15 @@ const greedy = `let busy = false
 setInterval(() => { const end = Date.now() + 40; while (busy && Date.now() < end); }, 5)
 ${fetching("busy = request.url.endsWith('/begin'); return new Response('hello')")}`
 
+/** The processes that the spawner of this one has started. */
+const boxesNow = () => childrenOf(process.pid).flatMap(childrenOf)
+
 /** The box whose service it is: no other is there when it starts. */
 const pidOf = (before: ReadonlyArray<number>): number =>
-  innermost(childrenOf(process.pid).find((pid) => !before.includes(pid))!)
+  innermost(boxesNow().find((pid) => !before.includes(pid))!)
 
 const startKnown = Effect.fnUntraced(function* (code: string) {
-  const before = childrenOf(process.pid)
+  const before = boxesNow()
   const instance = yield* startService(code)
   return { instance, pid: pidOf(before) }
 })
@@ -87,12 +90,12 @@ describe.skipIf(process.platform !== "linux")("priority", () => {
             "setTimeout(() => { throw 0 }, 1); export default { fetch() {} }",
           )
           yield* first.instance.exit
-          const before = childrenOf(process.pid)
+          const before = boxesNow()
           yield* Effect.forkScoped(
             startService("export default { start: () => new Promise(() => {}), fetch() {} }"),
           )
           yield* Effect.repeat(
-            Effect.sync(() => childrenOf(process.pid).some((pid) => !before.includes(pid))),
+            Effect.sync(() => boxesNow().some((pid) => !before.includes(pid))),
             { until: (isThere) => isThere, schedule: Schedule.spaced(10) },
           )
           const own = getPriority()
