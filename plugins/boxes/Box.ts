@@ -11,7 +11,8 @@ import type { Violation } from "solo"
 import { encode } from "../realm/Frame.ts"
 import type { Command } from "./Command.ts"
 import { cpuMsOf, innermost } from "./Figures.ts"
-import type { Spawner } from "./Spawner.ts"
+import type { Rank } from "./Rank.ts"
+import type { Child, Spawner } from "./Spawner.ts"
 import type { Departure } from "./SpawnerProcess.ts"
 import { Control, Cutter, isControl, maxFrameBytes, pack, readControl } from "./Wire.ts"
 
@@ -75,8 +76,8 @@ export interface Making {
   readonly command: Command
   readonly limits: Limits
   readonly birth: Birth
-  /** Whether it boots behind everybody. */
-  readonly isLast?: boolean
+  /** How it takes its turn while it boots. */
+  readonly rank?: Rank
 }
 
 /** A boxed process. */
@@ -84,7 +85,7 @@ export class Box {
   readonly #limits: Limits
   /** Completes when the process is gone and all its pipes are closed. */
   readonly gone = Deferred.makeUnsafe<Ending>()
-  readonly #kill: () => void
+  readonly #child: Child
   /** What waits for the pipe, while there is none yet. */
   #early: Array<Buffer> = []
   #pid: number | undefined
@@ -100,10 +101,10 @@ export class Box {
   #innermost: number | undefined
   #figures: readonly [memoryBytes: number, cpuMs: number] = [0, 0]
 
-  constructor({ birth, command, isLast = false, limits, spawner }: Making) {
+  constructor({ birth, command, limits, rank = "usual", spawner }: Making) {
     this.#limits = limits
     this.#birth = birth
-    this.#kill = spawner.spawn(command, isLast, {
+    this.#child = spawner.spawn(command, rank, {
       started: (pid, output) => {
         this.#pid = pid
         if (output !== undefined) this.#hear(output)
@@ -252,12 +253,17 @@ export class Box {
       this.#pinged = { ...this.#pinged, at: now, cpuMs: this.#cpuMs ?? 0 }
   }
 
+  /** Has the process take its turn at a processor like any other, or after everybody. */
+  rank(rank: Rank): void {
+    this.#child.rank(rank)
+  }
+
   /** Ends the process at once, for the first reason given. */
   end(ending: Ending): void {
     if (this.#ending !== undefined) return
     this.#ending = ending
     this.#early = []
     this.#input?.destroy()
-    this.#kill()
+    this.#child.kill()
   }
 }

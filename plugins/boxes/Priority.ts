@@ -5,7 +5,6 @@
  */
 import type { Box } from "./Box.ts"
 import { cpuMsOf, innermost } from "./Figures.ts"
-import { lowest, setNiceness, usual } from "./Niceness.ts"
 
 /** The share of one processor above which a service is greedy, and below which it is modest. */
 const greedyShare = 0.3
@@ -62,12 +61,6 @@ export class Priority {
     return (this.#remembered.get(key) ?? 0) > now
   }
 
-  /** Has a box that is still starting wait for nobody any more. */
-  hurry({ pid }: Box): void {
-    if (pid === undefined) return
-    for (const each of new Set([pid, innermost(pid)])) setNiceness(each, usual)
-  }
-
   /** The box has a service from now on, which may take so much of one processor. */
   add(box: Box, { cpuPercent, key }: Needs, now: number): void {
     if (box.pid === undefined) return
@@ -86,7 +79,7 @@ export class Priority {
       cpuMs,
     }
     this.#guests.set(box, guest)
-    if (guest.isGreedy) setNiceness(pid, lowest)
+    if (guest.isGreedy) box.rank("last")
   }
 
   /** The box has ended, by itself or not. */
@@ -107,19 +100,20 @@ export class Priority {
       if (now - guest.sampledAt < (isLively ? livelyMs : calmMs)) continue
       const cpuMs = cpuMsOf(guest.pid)
       if (cpuMs === undefined) continue
-      this.#sample(guest, cpuMs, now)
+      this.#sample(box, guest, cpuMs, now)
       if (this.#isOver(guest, now)) over.push(box)
     }
     return over
   }
 
-  #sample(guest: Guest, cpuMs: number, now: number): void {
+  #sample(box: Box, guest: Guest, cpuMs: number, now: number): void {
     guest.share = (guest.share + (cpuMs - guest.cpuMs) / (now - guest.sampledAt)) / 2
     guest.cpuMs = cpuMs
     guest.sampledAt = now
     if (guest.share >= modestShare) guest.modestSince = now
-    if (!guest.isGreedy && guest.share > greedyShare) this.#judge(guest, true)
-    else if (guest.isGreedy && now - guest.modestSince >= probationMs) this.#judge(guest, false)
+    if (!guest.isGreedy && guest.share > greedyShare) this.#judge(box, guest, true)
+    else if (guest.isGreedy && now - guest.modestSince >= probationMs)
+      this.#judge(box, guest, false)
   }
 
   /** Whether a whole window has passed in which the service took more than it may. */
@@ -130,8 +124,8 @@ export class Priority {
     return (100 * (guest.cpuMs - cpuMs)) / (now - at) > guest.cpuPercent
   }
 
-  #judge(guest: Guest, isGreedy: boolean): void {
+  #judge(box: Box, guest: Guest, isGreedy: boolean): void {
     guest.isGreedy = isGreedy
-    setNiceness(guest.pid, isGreedy ? lowest : usual)
+    box.rank(isGreedy ? "last" : "usual")
   }
 }

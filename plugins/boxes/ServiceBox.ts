@@ -109,7 +109,7 @@ const connect = ({ watch }: Surroundings, life: Life): void => {
 
 /** Gives the box its program, once it has booted, and waits until that is ready. */
 const begin = Effect.fnUntraced(function* (
-  { booted, watch }: Surroundings,
+  { booted }: Surroundings,
   { box, isGreedy, session }: Life,
   program: Program,
 ) {
@@ -122,7 +122,7 @@ const begin = Effect.fnUntraced(function* (
   const patience = Math.min(patienceMs, program.limits.startupTimeoutMs * patienceShare)
   const hurry = Effect.andThen(
     Effect.sleep(patience),
-    Effect.sync(() => watch.hurry(box)),
+    Effect.sync(() => box.rank("usual")),
   )
   yield* Effect.raceFirst(start, Effect.andThen(hurry, Effect.never))
 })

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 
 import { bundle } from "../realm/Assets.ts"
 import type { Command } from "./Command.ts"
+import type { Rank } from "./Rank.ts"
 import type { Departure, Order, Word } from "./SpawnerProcess.ts"
 
 /** How long the process may take to end when it is told to, in milliseconds. */
@@ -30,6 +31,12 @@ export interface Parent {
   readonly input: (input: Socket) => void
   /** The last that is heard of it. */
   readonly ended: (departure: Departure) => void
+}
+
+/** What can be done to a box; without effect once it has ended. */
+export interface Child {
+  readonly kill: () => void
+  readonly rank: (rank: Rank) => void
 }
 
 const killGroup = (pid: number): void => {
@@ -113,15 +120,19 @@ export class Spawner {
     this.#child?.send(order, () => {})
   }
 
-  /** Starts a box; `isLast`: behind everybody. Answers what kills it. */
-  spawn({ args, file, files, uid }: Command, isLast: boolean, parent: Parent): () => void {
+  /** Starts a box. */
+  spawn({ args, file, files, uid }: Command, rank: Rank, parent: Parent): Child {
     const id = this.#ids++
     this.#child ??= this.#begin()
     this.#boxes.set(id, { parent, pid: undefined })
     const places = files.map((descriptor) => this.#files.indexOf(descriptor))
-    this.#order({ type: "spawn", id, file, args, uid, files: places, isLast })
-    return () => {
-      if (this.#boxes.has(id)) this.#order({ type: "kill", id })
+    this.#order({ type: "spawn", id, file, args, uid, files: places, rank })
+    const order = (order: Order) => {
+      if (this.#boxes.has(id)) this.#order(order)
+    }
+    return {
+      kill: () => order({ type: "kill", id }),
+      rank: (rank) => order({ type: "rank", id, rank }),
     }
   }
 

@@ -10,8 +10,8 @@ import type { Socket } from "node:net"
 import type { Readable, Writable } from "node:stream"
 
 import { spawnCommand } from "./Command.ts"
-import { childrenOf } from "./Figures.ts"
-import { lowest, setNiceness } from "./Niceness.ts"
+import { childrenOf, innermost } from "./Figures.ts"
+import { type Rank, setRank } from "./Rank.ts"
 
 /** The first of the files that were handed over: behind the pipes and the channel to the kernel. */
 const firstFile = 4
@@ -32,9 +32,9 @@ export type Order =
       readonly uid: number | undefined
       /** Files that it gets from descriptor 3 on, by their place among those handed over. */
       readonly files: ReadonlyArray<number>
-      /** Whether it waits for everybody who wants a processor. */
-      readonly isLast: boolean
+      readonly rank: Rank
     }
+  | { readonly type: "rank"; readonly id: number; readonly rank: Rank }
   | { readonly type: "kill"; readonly id: number }
 
 /** How a process ended. */
@@ -111,7 +111,7 @@ const watch = (id: number, child: ChildProcessWithoutNullStreams): void => {
   })
 }
 
-const start = ({ id, isLast, ...command }: SpawnOrder): void => {
+const start = ({ id, rank, ...command }: SpawnOrder): void => {
   try {
     const files = command.files.map((place) => firstFile + place)
     const child = spawnCommand({ ...command, files })
@@ -119,7 +119,7 @@ const start = ({ id, isLast, ...command }: SpawnOrder): void => {
     watch(id, child)
     const { pid, stdin, stdout } = child
     if (pid === undefined) return
-    if (isLast) setNiceness(pid, lowest)
+    if (rank !== "usual") setRank(pid, rank)
     // In this order: until its output has arrived, what a box says is lost, because Node reads
     // pipes that it has made at once. But a box is silent until it has heard something.
     say({ type: "output", id, pid }, stdout as Readable as Socket)
@@ -145,9 +145,7 @@ const isThere = ({ exitCode, signalCode }: ChildProcess): boolean =>
  * is one that does it, has nothing to do. Then the whole group goes: bubblewrap that is killed
  * while it sets a box up leaves its half of it behind, waiting for ever.
  */
-const kill = (child: ChildProcess): void => {
-  const { pid } = child
-  if (pid === undefined || !isThere(child)) return
+const kill = (pid: number, child: ChildProcess): void => {
   const inside = childrenOf(pid)
   for (const each of inside) killIfThere(each)
   if (inside.length === 0) killIfThere(-pid)
@@ -166,7 +164,9 @@ closeInherited()
 process.on("message", (order: Order) => {
   if (order.type === "spawn") return start(order)
   const child = boxes.get(order.id)
-  if (child !== undefined) kill(child)
+  if (child?.pid === undefined || !isThere(child)) return
+  if (order.type === "kill") return kill(child.pid, child)
+  for (const pid of new Set([child.pid, innermost(child.pid)])) setRank(pid, order.rank)
 })
 // However the kernel ended: this pipe closes. Of the channel Node says nothing while a pipe that was
 // sent has not arrived.

@@ -68,7 +68,7 @@ export class Starter {
       command,
       limits: { heapMb, memoryMb },
       birth: cache === undefined ? { booted } : { booted, cache },
-      isLast: isGreedy && this.#isRoot,
+      rank: isGreedy && this.#isRoot ? "last" : "usual",
     })
     this.#waiting.set(box, ready)
     const boot: Boot = {

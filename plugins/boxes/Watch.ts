@@ -27,8 +27,6 @@ export interface Watch {
   readonly remove: (box: Box, isCrash: boolean) => void
   /** Whether a service was greedy when it last ended. */
   readonly wasGreedy: (key: string) => boolean
-  /** Has a box that is still starting wait for nobody any more. */
-  readonly hurry: (box: Box) => void
 }
 
 /** Watches boxes for as long as the scope lives. */
@@ -83,6 +81,5 @@ export const makeWatch = ({
         priority.remove(box, isCrash, currentTime())
       },
       wasGreedy: (key) => priority.wasGreedy(key, currentTime()),
-      hurry: (box) => priority.hurry(box),
     }
   })

@@ -43,6 +43,15 @@ const nicenessOf = (pid: number): ReadonlyArray<number> => {
   }
 }
 
+/** The scheduling policy of every thread: 3 is `SCHED_BATCH`, which never pushes anybody aside. */
+const policiesOf = (pid: number): ReadonlySet<number> =>
+  new Set(
+    readdirSync(`/proc/${pid}/task`).map((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1")
+      return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[38])
+    }),
+  )
+
 const until = (pid: number, holds: (niceness: ReadonlyArray<number>) => boolean) =>
   Effect.repeat(
     Effect.sync(() => nicenessOf(pid)),
@@ -60,10 +69,14 @@ describe.skipIf(process.platform !== "linux")("priority", () => {
         const own = getPriority()
         yield* tell(instance, "begin")
         yield* until(pid, (all) => all.every((niceness) => niceness === 19))
+        assert.deepStrictEqual(policiesOf(pid), new Set([3]))
         assert.notInclude(nicenessOf(modest.pid), 19)
+        assert.deepStrictEqual(policiesOf(modest.pid), new Set([0]))
         yield* tell(instance, "stop")
-        if (process.getuid?.() === 0)
+        if (process.getuid?.() === 0) {
           yield* until(pid, (all) => all.every((niceness) => niceness === own))
+          assert.deepStrictEqual(policiesOf(pid), new Set([0]))
+        }
       }),
     ).pipe(Effect.provide(driver)),
   )

@@ -57,7 +57,7 @@ const { Spawner } = await import(${JSON.stringify(spawnerUrl)})
 const spawner = new Spawner([])
 const command = ${JSON.stringify(node(stubborn))}
 for (let n = 0; n < 3; n++)
-  spawner.spawn(command, false, { started: (pid) => console.log(pid), input() {}, ended() {} })`
+  spawner.spawn(command, "usual", { started: (pid) => console.log(pid), input() {}, ended() {} })`
 
 /** A file is left open for it at a high number, as by whoever starts a kernel. */
 const startKernel = Effect.acquireRelease(
@@ -201,7 +201,7 @@ describe.skipIf(process.platform !== "linux")("the process that starts boxes", (
       const spawner = yield* makeSpawner([])
       const echo = { file: "/bin/cat", args: [], files: [], uid: undefined }
       const heard = Effect.callback<string>((resume) => {
-        spawner.spawn(echo, false, {
+        spawner.spawn(echo, "usual", {
           started: (_, output) =>
             output?.once("data", (bytes) => resume(Effect.succeed(String(bytes)))),
           input: (input) => input.write("hello"),
@@ -230,7 +230,7 @@ describe.skipIf(process.platform !== "linux")("the process that starts boxes", (
       const spawner = yield* makeSpawner([descriptor])
       const told = () =>
         Effect.callback<string>((resume) => {
-          spawner.spawn(node(script, [descriptor]), false, {
+          spawner.spawn(node(script, [descriptor]), "usual", {
             started: () => {},
             input: () => {},
             ended: ({ printed }) => resume(Effect.succeed(printed)),
