@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 
 import type { GatewayConfig } from "./GatewayConfig.ts"
 import { type Problem, problem } from "./Problem.ts"
@@ -56,16 +56,20 @@ export class LoadShedder extends Context.Service<
         "kernel-overloaded",
         `${config.maxInFlight} requests are in flight, as many as may be; try again when some are done`,
       )
+      // By hand, since `acquireRelease` merges the contexts of both ends for every request.
       const place = (share: string) =>
-        Effect.acquireRelease(
-          Effect.suspend(() => {
+        Effect.uninterruptible(
+          Effect.flatMap(Effect.scope, (scope) => {
             const outcome = shares.enter(share)
-            if (outcome === "entered") return Effect.void
+            if (outcome === "entered")
+              return Scope.addFinalizer(
+                scope,
+                Effect.sync(() => shares.leave(share)),
+              )
             return outcome === "share"
               ? Effect.andThen(Metric.update(ofTenant, 1), tenantOverloaded)
               : Effect.andThen(Metric.update(ofKernel, 1), kernelOverloaded)
           }),
-          () => Effect.sync(() => shares.leave(share)),
         )
       return LoadShedder.of({
         enter: (party) =>

@@ -68,11 +68,12 @@ export const toClient = (
   hasBody: boolean,
 ): ClientHeaders | typeof notHeaders => {
   const passed: ClientHeaders = Object.create(null)
-  const dropped = new Set<string>()
+  let dropped: Set<string> | undefined
   for (const [given, value] of headers) {
     if (!token.test(given) || !text.test(value)) return notHeaders
     const name = given.toLowerCase()
-    if (name === "connection") for (const one of declared(value) ?? []) dropped.add(one)
+    if (name === "connection")
+      for (const one of declared(value) ?? []) (dropped ??= new Set()).add(one)
     if (hopByHop.has(name) || name === "x-request-id") continue
     const before = passed[name]
     if (name === "set-cookie") {
@@ -81,7 +82,7 @@ export const toClient = (
       passed[name] = before === undefined ? value : `${String(before)}, ${value}`
     }
   }
-  for (const name of dropped) delete passed[name]
+  for (const name of dropped ?? []) delete passed[name]
   if (hasBody || !length.test(String(passed["content-length"]))) delete passed["content-length"]
   return passed
 }

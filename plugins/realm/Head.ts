@@ -2,6 +2,8 @@
  * The heads of requests and responses on the wire: JSON texts. What comes out of a realm is
  * checked here down to the last header.
  */
+import { Buffer } from "node:buffer"
+
 import type { OutgoingRequest, OutgoingResponse, ServiceRequest, ServiceResponse } from "solo"
 
 import {
@@ -17,16 +19,18 @@ import {
 /** The text of a request's head, or `undefined` where it is too large for a frame. */
 export const requestHead = (request: ServiceRequest): Uint8Array | undefined => {
   const { method, url, headers, body } = request
-  const text = new TextEncoder().encode(JSON.stringify([method, url, headers, body !== null]))
+  const text = Buffer.from(JSON.stringify([method, url, headers, body !== null]))
   return text.length > maxBodyBytes || headers.length > maxHeaders ? undefined : text
 }
 
 /** The head of a response, and whether a body follows. */
 export type Head = Pick<ServiceResponse, "status" | "headers"> & { readonly hasBody: boolean }
 
+const decoder = new TextDecoder()
+
 const parse = (body: Uint8Array): unknown => {
   try {
-    return JSON.parse(new TextDecoder().decode(body))
+    return JSON.parse(decoder.decode(body))
   } catch {
     return undefined
   }

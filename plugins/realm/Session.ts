@@ -8,7 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import {
   NotRunning,
   Overloaded,
@@ -252,9 +252,11 @@ export class Session {
       const abort = Effect.sync(() => this.#abort(id))
       const begin = Effect.suspend(() => this.#begin(id, head, request))
       // Aborting what has not begun does nothing: so nothing begins that could not be aborted.
-      return Effect.andThen(
-        Effect.addFinalizer(() => abort),
-        Effect.onInterrupt(begin, () => abort),
+      return Effect.flatMap(Effect.scope, (scope) =>
+        Effect.andThen(
+          Scope.addFinalizer(scope, abort),
+          Effect.onInterrupt(begin, () => abort),
+        ),
       )
     })
   }
