@@ -103,7 +103,10 @@ export const layer = (directory: string, configured: Redacted.Redacted | undefin
         }),
       )
       return RootToken.of({
-        verify: (presented) => timingSafeEqual(digest(Redacted.value(presented)), expected),
+        verify: (presented) => {
+          const bytes = Buffer.from(presented, "hex")
+          return bytes.length === expected.length && timingSafeEqual(bytes, expected)
+        },
         rotate:
           configured === undefined
             ? oneAtATime.withPermit(Effect.uninterruptible(rotated))

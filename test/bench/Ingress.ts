@@ -1,7 +1,7 @@
 /**
  * Requests to a service through the gateway beside an empty route of Effect's HttpRouter, each in a
  * process of its own and asked by the same client: requests per second at 64 connections, and the
- * median round trip of one.
+ * median round trip of one. Both are asked in turns, since machines have fast and slow minutes.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -16,7 +16,8 @@ import { type Measurement, median, timed } from "./Measurement.ts"
 
 const connections = 64
 const requests = 20_000
-const roundTrips = 3000
+const roundTrips = 1000
+const rounds = 7
 
 interface Target {
   readonly url: string
@@ -57,23 +58,23 @@ const roundTrip = async (target: Target): Promise<number> => {
   return median(sample)
 }
 
-/** Both figures, after as many requests as they take to be compiled. */
-const measure = async (target: Target) => {
-  await perSecond(target)
-  return { perSecond: await perSecond(target), roundTrip: await roundTrip(target) }
+interface Contestant {
+  readonly target: Target
+  readonly end: () => Promise<unknown>
 }
 
-const emptyRoute = async () => {
+const emptyRoute = async (): Promise<Contestant> => {
   const script = fileURLToPath(new URL("EmptyRoute.ts", import.meta.url))
   const child = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] })
   const [port] = (await once(child.stdout, "data")) as [Buffer]
-  const figures = await measure({ url: `http://127.0.0.1:${String(port).trim()}/`, headers: {} })
-  child.kill("SIGKILL")
-  await once(child, "close")
-  return figures
+  const end = () => {
+    child.kill("SIGKILL")
+    return once(child, "close")
+  }
+  return { target: { url: `http://127.0.0.1:${String(port).trim()}/`, headers: {} }, end }
 }
 
-const throughKernel = async () => {
+const throughKernel = async (): Promise<Contestant> => {
   const root = mkdtempSync(join(tmpdir(), "solo-bench-"))
   const running = await startKernel({ dataDir: join(root, "data") })
   await ready(running)
@@ -83,33 +84,52 @@ const throughKernel = async () => {
     body: { serviceId: "hello", source },
   })
   if (deployed.status !== 201) throw new Error(deployed.text)
-  const figures = await measure({
-    url: `${running.url}/services/bench/hello/`,
-    headers: { authorization: `Bearer ${running.token}`, "x-tenant-id": "bench" },
-  })
-  await running.end("SIGTERM")
-  rmSync(root, { recursive: true, force: true })
-  return figures
+  const headers = { authorization: `Bearer ${running.token}`, "x-tenant-id": "bench" }
+  const end = async () => {
+    await running.end("SIGTERM")
+    rmSync(root, { recursive: true, force: true })
+  }
+  return { target: { url: `${running.url}/services/bench/hello/`, headers }, end }
+}
+
+/** The median of both figures over all rounds, for each, after one round to be compiled. */
+const measure = async (contestants: ReadonlyArray<Contestant>) => {
+  const figures = contestants.map(({ target }) => ({
+    target,
+    perSecond: new Array<number>(),
+    roundTrip: new Array<number>(),
+  }))
+  for (const { target } of figures) await perSecond(target)
+  for (let round = 0; round < rounds; round++)
+    for (const figure of figures) {
+      figure.perSecond.push(await perSecond(figure.target))
+      figure.roundTrip.push(await roundTrip(figure.target))
+    }
+  return figures.map((figure) => ({
+    perSecond: median(figure.perSecond),
+    roundTrip: median(figure.roundTrip),
+  }))
 }
 
 /** Runs the benchmark. */
 export const benchIngress = async (): Promise<ReadonlyArray<Measurement>> => {
-  const empty = await emptyRoute()
-  const kernel = await throughKernel()
+  const contestants = [await emptyRoute(), await throughKernel()]
+  const [empty, kernel] = await measure(contestants)
+  for (const { end } of contestants) await end()
   const baselineName = "empty HttpRouter route"
   return [
     {
       name: `requests to a service, ${connections} connections`,
       unit: "/s",
-      figure: kernel.perSecond,
-      baseline: empty.perSecond,
+      figure: kernel!.perSecond,
+      baseline: empty!.perSecond,
       baselineName,
     },
     {
       name: "round trip, median",
       unit: "ms",
-      figure: kernel.roundTrip,
-      baseline: empty.roundTrip,
+      figure: kernel!.roundTrip,
+      baseline: empty!.roundTrip,
       baselineName,
     },
   ]

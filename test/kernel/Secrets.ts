@@ -10,6 +10,7 @@ import * as Redacted from "effect/Redacted"
 
 import { RootToken, RootTokenKept } from "../../src/kernel/capability/RootToken.ts"
 import { masterKeyBytes, MasterKeys, MasterKeysKept } from "../../src/kernel/vault/MasterKeys.ts"
+import { sha256 } from "./Sha256.ts"
 
 /** The root token of kernels under test. */
 const rootToken = "root-token-of-a-kernel-under-test-0123456789"
@@ -19,7 +20,7 @@ const message = "a kernel under test cannot change it"
 /** All of them. */
 export const layerSecrets = Layer.mergeAll(
   Layer.succeed(RootToken, {
-    verify: (presented) => Redacted.value(presented) === rootToken,
+    verify: (digest) => digest === sha256(rootToken),
     rotate: Effect.fail(new RootTokenKept({ reason: "fixed", message })),
   }),
   Layer.succeed(MasterKeys, {

@@ -14,6 +14,7 @@ import * as Redacted from "effect/Redacted"
 import { RootToken } from "../../src/kernel/capability/RootToken.ts"
 import * as KernelFile from "../../src/main/KernelFile.ts"
 import * as RootTokenFile from "../../src/main/RootTokenFile.ts"
+import { sha256 } from "../kernel/Sha256.ts"
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(join(tmpdir(), "solo-token-"))),
@@ -25,7 +26,7 @@ const readJson = (path: string): Record<string, unknown> =>
 
 const verify = (directory: string, presented: string, configured?: Redacted.Redacted) =>
   Effect.provide(
-    Effect.map(RootToken, ({ verify }) => verify(Redacted.make(presented))),
+    Effect.map(RootToken, ({ verify }) => verify(sha256(presented))),
     RootTokenFile.layer(directory, configured),
   )
 

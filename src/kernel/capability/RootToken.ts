@@ -19,8 +19,11 @@ export class RootTokenKept extends Schema.TaggedError<RootTokenKept>()("RootToke
 export class RootToken extends Context.Service<
   RootToken,
   {
-    /** Whether `presented` is the root token. Takes the same time whatever differs. */
-    readonly verify: (presented: Redacted.Redacted<string>) => boolean
+    /**
+     * Whether what was presented, whose SHA-256 this is in hex, is the root token. Takes the same
+     * time whatever differs.
+     */
+    readonly verify: (digest: string) => boolean
     /**
      * Makes a new root token: durable in its file before it is good, and good before it is
      * answered; from then on the one before is not. After a crash in between, the file decides.

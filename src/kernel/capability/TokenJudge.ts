@@ -108,13 +108,11 @@ export const makeTokenJudge = Effect.fnUntraced(function* (index: TokenIndex, cl
   const lookUp = (token: string): TokenEntry | undefined =>
     token.length > maxTokenLength ? undefined : index.find(sha256(token))
 
-  const identify = (
-    token: Redacted.Redacted<string>,
-    entry: TokenEntry | undefined,
-  ): Effect.Effect<Bearer, InvalidToken | RateExceeded> => {
+  const identify = (token: string): Effect.Effect<Bearer, InvalidToken | RateExceeded> => {
+    const digest = token.length > maxTokenLength ? undefined : sha256(token)
+    const entry = digest === undefined ? undefined : index.find(digest)
     if (entry === undefined) {
-      if (Redacted.value(token).length <= maxTokenLength && rootToken.verify(token))
-        return Effect.succeed(root)
+      if (digest !== undefined && rootToken.verify(digest)) return Effect.succeed(root)
       deny("unknown", undefined)
       return Effect.fail(new InvalidToken({ reason: "unknown" }))
     }
@@ -133,7 +131,7 @@ export const makeTokenJudge = Effect.fnUntraced(function* (index: TokenIndex, cl
   }
 
   const authenticate: Judge["authenticate"] = (token) =>
-    Effect.suspend(() => identify(token, lookUp(Redacted.value(token))))
+    Effect.suspend(() => identify(Redacted.value(token)))
 
   const refusalOf = (bearer: Bearer, need: Need): InvalidToken | Forbidden | undefined => {
     if (bearer._tag === "Root") return undefined

@@ -65,6 +65,7 @@ import {
 } from "solo"
 
 import { layerCapabilityManager } from "../../../src/kernel/capability/CapabilityManagerIndexed.ts"
+import { sha256 } from "../../kernel/Sha256.ts"
 import { layerStores } from "../../kernel/Stores.ts"
 import { layerTokens, layerVaults, newFile } from "../../kernel/Workbench.ts"
 import { report } from "./FakeReport.ts"
@@ -314,7 +315,7 @@ export const makeFakeKernel = () => {
   const layerRootToken = Layer.succeed(
     RootToken,
     RootToken.of({
-      verify: (presented) => Redacted.value(presented) === control.rootToken,
+      verify: (digest) => digest === sha256(control.rootToken),
       rotate: Effect.suspend(() => {
         if (!control.rotatable) {
           return Effect.fail(new RootTokenKept({ reason: "fixed", message: "change it outside" }))
