@@ -1,10 +1,17 @@
-/** The script of a box: what it must not make Node load. */
+/** The script of a box: what it must not make Node load, and what it needs at least. */
 import { execFileSync } from "node:child_process"
+import { once } from "node:events"
 
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 
+import { firstDescriptor, spawnCommand } from "../../../plugins/boxes/Command.ts"
 import { nodeFlags } from "../../../plugins/boxes/Enclosure.ts"
+import { Handout } from "../../../plugins/boxes/Handout.ts"
+import type { Boot } from "../../../plugins/boxes/inside/BoxRunner.ts"
+import { Control, Cutter, maxFrameBytes, pack, readControl } from "../../../plugins/boxes/Wire.ts"
 import { bootstrapText, bundle } from "../../../plugins/realm/Assets.ts"
+import { encode } from "../../../plugins/realm/Frame.ts"
 
 const tell = `require("fs").writeSync(1, JSON.stringify(process.moduleLoadList)); process.exit()`
 
@@ -16,6 +23,42 @@ const loadedBy = (script: string): ReadonlyArray<string> =>
       input: "",
     }),
   ) as ReadonlyArray<string>
+
+/** A runner that has booted with these flags of Node, and what it says of its walls. */
+const bootWith = (flags: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const handout = yield* Effect.acquireRelease(
+      Effect.sync(() => new Handout(Buffer.from(bootstrapText(), "latin1"))),
+      (file) => Effect.sync(() => file.close()),
+    )
+    const args = [...flags, "--input-type=commonjs", "-e", bundle("boxes/BoxRunner.cjs")]
+    const command = {
+      file: process.execPath,
+      args,
+      files: [handout.descriptor],
+      uid: undefined,
+    }
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() => spawnCommand(command)),
+      (running) => Effect.sync(() => running.kill("SIGKILL")),
+    )
+    const boot: Boot = {
+      handout: firstDescriptor,
+      bootstrapBytes: handout.bootstrapBytes,
+      cacheBytes: 0,
+      makesCache: false,
+      randomModule: "node:crypto",
+      dataBytes: 0,
+      leashed: true,
+      walls: true,
+    }
+    child.stdin.write(pack(encode(Control.boot, 0, Buffer.from(JSON.stringify(boot)))))
+    const heard = yield* Effect.callback<Uint8Array>((resume) => {
+      const cutter = new Cutter(maxFrameBytes, (frame) => resume(Effect.succeed(frame)))
+      child.stdout.on("data", (bytes: Buffer) => cutter.push(bytes))
+    })
+    return { child, control: readControl(heard) }
+  })
 
 describe("the runner's script", () => {
   it("names nothing that `node -e` would load for its name alone", () => {
@@ -32,6 +75,31 @@ describe("the runner's script", () => {
       [],
     )
   })
+
+  it.live("boots where node:ffi cannot be had, without the walls it would put up", () =>
+    Effect.gen(function* () {
+      const flags = nodeFlags(64).filter((flag) => flag !== "--allow-ffi")
+      const { child, control } = yield* bootWith(flags)
+      assert.strictEqual(control?.type, Control.booted)
+      assert.deepStrictEqual(JSON.parse(control?.text ?? ""), {
+        landlock: false,
+        seccomp: false,
+        leash: false,
+      })
+      child.stdin.end()
+      assert.deepStrictEqual(yield* Effect.promise(() => once(child, "exit")), [0, null])
+    }).pipe(Effect.scoped),
+  )
+
+  it.live("ends when its input does", () =>
+    Effect.gen(function* () {
+      const { child, control } = yield* bootWith(nodeFlags(64))
+      assert.strictEqual(control?.type, Control.booted)
+      child.stdin.end()
+      // How is not ours: sealed, libuv is refused a call while it cleans up, and aborts.
+      yield* Effect.promise(() => once(child, "exit"))
+    }).pipe(Effect.scoped),
+  )
 
   it("evaluates in the realm what is ASCII alone, and still says what it said", () => {
     const text = bootstrapText()
