@@ -11,10 +11,12 @@ export type Rank = "usual" | "last"
 
 const SCHED_OTHER = 0
 const SCHED_BATCH = 3
+/** `sched_setattr`; `sched_getattr` is the next. */
 const calls: Readonly<Record<string, bigint>> = { x64: 314n, arm64: 274n }
 const attributesBytes = 48
 
-const niceness: Readonly<Record<Rank, number>> = { usual: getPriority(), last: 19 }
+const lowest = 19
+const niceness: Readonly<Record<Rank, number>> = { usual: getPriority(), last: lowest }
 
 /**
  * How long a thread may run before others are asked, in nanoseconds; 0 is what the system holds
@@ -38,18 +40,21 @@ const openScheduler = () => {
   const long = "int64"
   const syscall = new ffi.DynamicLibrary(null).getFunction("syscall", {
     return: long,
-    arguments: [long, long, long, long],
+    arguments: [long, long, long, long, long],
   }) as (...values: ReadonlyArray<bigint>) => bigint
   const number = calls[process.arch]!
   const attributes = Buffer.alloc(attributesBytes)
   const pointer = ffi.getRawPointer(attributes)
+  // What the kernel was started with is what is usual.
+  const own = syscall(number + 1n, 0n, pointer, BigInt(attributesBytes), 0n)
+  const usual = own === 0n ? attributes.readUInt32LE(4) : SCHED_OTHER
   return (thread: number, rank: Rank): void => {
     attributes.fill(0)
     attributes.writeUInt32LE(attributesBytes, 0)
-    attributes.writeUInt32LE(rank === "last" ? SCHED_BATCH : SCHED_OTHER, 4)
+    attributes.writeUInt32LE(rank === "last" ? SCHED_BATCH : usual, 4)
     attributes.writeInt32LE(niceness[rank], 16)
     attributes.writeBigUInt64LE(slice[rank], 24)
-    if (syscall(number, BigInt(thread), pointer, 0n) !== 0n) throw new Error("not permitted")
+    if (syscall(number, BigInt(thread), pointer, 0n, 0n) !== 0n) throw new Error("not permitted")
   }
 }
 
@@ -67,10 +72,10 @@ let schedule: ReturnType<typeof scheduler> | undefined
 
 /**
  * Ranks a process. Where Linux groups the processes of a session (autogroup), niceness counts within
- * the group alone, and the group has one of its own.
+ * the group alone, and the group has one of its own, which is 0 for that of a new session.
  */
 export const setRank = (pid: number, rank: Rank): void => {
-  attempt(() => writeFileSync(`/proc/${pid}/autogroup`, String(niceness[rank])))
+  attempt(() => writeFileSync(`/proc/${pid}/autogroup`, String(rank === "last" ? lowest : 0)))
   const set = (schedule ??= scheduler())
   attempt(() => {
     for (const thread of readdirSync(`/proc/${pid}/task`)) attempt(() => set(Number(thread), rank))

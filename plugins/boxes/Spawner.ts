@@ -75,15 +75,16 @@ export class Spawner {
       // It ends when its input does.
       stdio: ["pipe", "ignore", "pipe", "ipc", ...this.#files],
     })
-    child.stdin!.on("error", () => {})
     let printed = ""
-    child.stderr!.on("data", (bytes: Buffer) => {
+    // Without descriptors for them, or processes, it has no pipes.
+    child.stdin?.on("error", () => {})
+    child.stderr?.on("data", (bytes: Buffer) => {
       printed = (printed + bytes.toString()).slice(-maxPrinted)
     })
     const lost = (why: string) => {
       if (this.#child !== child) return
       this.#child = undefined
-      const reason = `the process that starts boxes has ended ${why}`
+      const reason = `the process that starts boxes ${why}`
       const boxes = [...this.#boxes.values()]
       this.#boxes.clear()
       for (const { parent, pid } of boxes) {
@@ -92,8 +93,8 @@ export class Spawner {
       }
     }
     child.on("message", (word: Word, pipe) => this.#hear(word, pipe as Socket | undefined))
-    child.on("error", (error) => lost(`by itself: ${error.message}`))
-    child.on("exit", (code, signal) => lost(`with ${signal ?? code}: ${printed.trim()}`))
+    child.on("error", (error) => lost(`failed: ${error.message}`))
+    child.on("exit", (code, signal) => lost(`has ended with ${signal ?? code}: ${printed.trim()}`))
     return child
   }
 
@@ -102,6 +103,8 @@ export class Spawner {
     pipe?.on("error", () => {})
     if (known === undefined) {
       pipe?.destroy()
+      // Its spawner has ended in between: nobody else knows of it.
+      if (word.type === "output") killGroup(word.pid)
       return
     }
     if (word.type === "output") {
@@ -117,15 +120,16 @@ export class Spawner {
 
   #order(order: Order): void {
     // An order that does not arrive is the process's end, of which all are told.
-    this.#child?.send(order, () => {})
+    if (this.#child?.pid !== undefined) this.#child.send(order, () => {})
   }
 
   /** Starts a box. */
   spawn({ args, file, files, uid }: Command, rank: Rank, parent: Parent): Child {
     const id = this.#ids++
-    this.#child ??= this.#begin()
-    this.#boxes.set(id, { parent, pid: undefined })
     const places = files.map((descriptor) => this.#files.indexOf(descriptor))
+    if (places.includes(-1)) throw new Error("a command names a file that no spawner was given")
+    this.#boxes.set(id, { parent, pid: undefined })
+    this.#child ??= this.#begin()
     this.#order({ type: "spawn", id, file, args, uid, files: places, rank })
     const order = (order: Order) => {
       if (this.#boxes.has(id)) this.#order(order)
@@ -139,10 +143,10 @@ export class Spawner {
   /** Ends the process, and with it every box that is left. */
   async close(): Promise<void> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     const timer = setTimeout(() => child.kill("SIGKILL"), endTimeoutMs)
-    const ended = once(child, "exit")
-    child.stdin!.end()
+    const ended = once(child, "exit").catch(() => {})
+    child.stdin?.end()
     await ended
     clearTimeout(timer)
   }

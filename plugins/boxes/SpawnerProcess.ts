@@ -88,47 +88,6 @@ const unborn = (error: unknown): Departure => ({
   reason: `the box could not be started: ${(error as Error).message}`,
 })
 
-/** Says how a box ended, once all it printed has been read. */
-const watch = (id: number, child: ChildProcessWithoutNullStreams): void => {
-  let printed = ""
-  let isOpen = true
-  const bury = (departure: Departure): void => {
-    if (boxes.delete(id)) say({ type: "ended", id, departure })
-  }
-  child.on("error", (error) => {
-    if (child.pid === undefined) bury(unborn(error))
-  })
-  child.stderr.on("error", () => {})
-  child.stderr.on("data", (bytes: Buffer) => {
-    if (printed.length < maxPrinted) printed = (printed + bytes.toString()).slice(0, maxPrinted)
-  })
-  child.stderr.on("close", () => (isOpen = false))
-  child.on("exit", (code, signal) => {
-    const end = () => bury({ code, signal, printed })
-    if (!isOpen) return end()
-    child.stderr.on("close", end)
-    setTimeout(end, closeTimeoutMs)
-  })
-}
-
-const start = ({ id, rank, ...command }: SpawnOrder): void => {
-  try {
-    const files = command.files.map((place) => firstFile + place)
-    const child = spawnCommand({ ...command, files })
-    boxes.set(id, child)
-    watch(id, child)
-    const { pid, stdin, stdout } = child
-    if (pid === undefined) return
-    if (rank !== "usual") setRank(pid, rank)
-    // In this order: until its output has arrived, what a box says is lost, because Node reads
-    // pipes that it has made at once. But a box is silent until it has heard something.
-    say({ type: "output", id, pid }, stdout as Readable as Socket)
-    say({ type: "input", id }, stdin as Writable as Socket)
-  } catch (error) {
-    say({ type: "ended", id, departure: unborn(error) })
-  }
-}
-
 const killIfThere = (pid: number): void => {
   try {
     process.kill(pid, "SIGKILL")
@@ -139,6 +98,53 @@ const killIfThere = (pid: number): void => {
 
 const isThere = ({ exitCode, signalCode }: ChildProcess): boolean =>
   exitCode === null && signalCode === null
+
+/** Says how a box ended, once all it printed has been read. */
+const watch = (id: number, child: ChildProcessWithoutNullStreams): void => {
+  let printed = ""
+  let isOpen = true
+  const bury = (departure: Departure): void => {
+    if (boxes.delete(id)) say({ type: "ended", id, departure })
+  }
+  child.stderr.on("error", () => {})
+  child.stderr.on("data", (bytes: Buffer) => {
+    if (printed.length < maxPrinted) printed = (printed + bytes.toString()).slice(0, maxPrinted)
+    // Whoever prints more waits: to read it all would be done for nobody.
+    else if (isThere(child)) child.stderr.pause()
+  })
+  child.stderr.on("close", () => (isOpen = false))
+  child.on("exit", (code, signal) => {
+    // Bubblewrap that was killed by somebody else while it set up leaves its half behind.
+    killIfThere(-child.pid!)
+    const end = () => bury({ code, signal, printed })
+    if (!isOpen) return end()
+    child.stderr.resume()
+    child.stderr.on("close", end)
+    setTimeout(end, closeTimeoutMs)
+  })
+}
+
+const start = ({ id, rank, ...command }: SpawnOrder): void => {
+  try {
+    const files = command.files.map((place) => firstFile + place)
+    const child = spawnCommand({ ...command, files })
+    child.on("error", (error) => {
+      if (child.pid === undefined) say({ type: "ended", id, departure: unborn(error) })
+    })
+    // Without descriptors for its pipes it has none.
+    if (child.pid === undefined) return
+    boxes.set(id, child)
+    watch(id, child)
+    const { pid, stdin, stdout } = child
+    if (rank !== "usual") setRank(pid, rank)
+    // In this order: until its output has arrived, what a box says is lost, because Node reads
+    // pipes that it has made at once. But a box is silent until it has heard something.
+    say({ type: "output", id, pid }, stdout as Readable as Socket)
+    say({ type: "input", id }, stdin as Writable as Socket)
+  } catch (error) {
+    say({ type: "ended", id, departure: unborn(error) })
+  }
+}
 
 /**
  * What is inside bubblewrap is killed first, so that bubblewrap can bury it: init, where there

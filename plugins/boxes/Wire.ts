@@ -84,6 +84,8 @@ export class Cutter {
     // A long frame comes in many parts: they are joined once, when it is whole.
     if (needed !== undefined && this.#held < needed) return true
     all ??= Buffer.concat(this.#parts)
+    this.#parts = []
+    this.#held = 0
     let offset = 0
     for (;;) {
       const rest = all.subarray(offset)

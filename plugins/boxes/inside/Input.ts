@@ -10,9 +10,8 @@ import type { Library } from "./Library.ts"
 
 const { process, setImmediate } = globalThis
 
-/** How much is read at once, in bytes, and how often before others have their turn. */
+/** How much is read in one turn, in bytes. Then promises go on, and others have their turn. */
 const pieceBytes = 64 * 1024
-const maxPieces = 16
 
 /** Who listens. */
 export interface Ear {
@@ -35,20 +34,14 @@ const readPiece = (): number => {
   }
 }
 
-const readAll = ({ bytes, end }: Ear): void => {
-  for (let n = 0; n < maxPieces; n++) {
-    const length = readPiece()
-    if (length === 0) end()
-    if (length <= 0) return
-    bytes(Buffer.from(piece.subarray(0, length)))
-    if (length < pieceBytes) return
-  }
-}
-
 /** Listens for as long as the process lives. */
 export const listen = (library: Library | undefined, ear: Ear): void => {
-  const read = () => readAll(ear)
   const { after } = ear
+  const read = () => {
+    const length = readPiece()
+    if (length === 0) ear.end()
+    else if (length > 0) ear.bytes(Buffer.from(piece.subarray(0, length)))
+  }
   const tell = () => {
     setImmediate(read)
     setImmediate(after)

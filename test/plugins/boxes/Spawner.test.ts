@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, existsSync, openSync, readFileSync, readdirSync, readlinkSync } from "node:fs"
+import { text } from "node:stream/consumers"
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
@@ -50,7 +51,9 @@ const spawners = () =>
     readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("SIGHUP"),
   )
 
-const spawnerUrl = new URL("../../../plugins/boxes/Spawner.ts", import.meta.url).href
+const [spawnerUrl, figuresUrl] = ["Spawner.ts", "Figures.ts"].map(
+  (file) => new URL(`../../../plugins/boxes/${file}`, import.meta.url).href,
+)
 /** A kernel of three stubborn boxes that says which processes those are. */
 const kernel = `
 const { Spawner } = await import(${JSON.stringify(spawnerUrl)})
@@ -91,6 +94,28 @@ const pidsOf = async (child: ChildProcess): Promise<ReadonlyArray<number>> => {
   }
   return printed.trim().split("\n").map(Number)
 }
+
+/** A kernel whose spawner is killed while it has no descriptors left for another one. */
+const exhausted = `
+const { Spawner } = await import(${JSON.stringify(spawnerUrl)})
+const { closeSync, openSync } = await import("node:fs")
+const { childrenOf } = await import(${JSON.stringify(figuresUrl)})
+const spawner = new Spawner([])
+const start = (script) =>
+  new Promise((resolve) => {
+    const parent = { started() {}, input() {}, ended: resolve }
+    spawner.spawn({ ...${JSON.stringify(node(""))}, args: ["-e", script] }, "usual", parent)
+  })
+await start("0")
+process.kill(childrenOf(process.pid)[0], "SIGKILL")
+await new Promise((resolve) => setTimeout(resolve, 300))
+const held = []
+try { for (;;) held.push(openSync("/dev/null", "r")) } catch {}
+const first = await start("0")
+for (const descriptor of held) closeSync(descriptor)
+const second = await start("process.exit(7)")
+console.log(JSON.stringify([first.reason, second.code]))
+await spawner.close()`
 
 const driver = sharedBoxes({ pool: 0 })
 
@@ -171,6 +196,26 @@ describe.skipIf(process.platform !== "linux")("the process that starts boxes", (
       const next = yield* startService(fetching("return new Response('two')"))
       assert.strictEqual((yield* ask(next)).text, "two")
     }).pipe(Effect.scoped, Effect.provide(driver)),
+  )
+
+  it.live("says so where it cannot be started, and is when it can", () =>
+    Effect.gen(function* () {
+      const args = ["--conditions=solo-source", "--input-type=module", "-e", exhausted]
+      const child = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn("/bin/sh", ["-c", 'ulimit -n 100; exec "$0" "$@"', process.execPath, ...args], {
+            stdio: ["ignore", "pipe", "inherit"],
+          }),
+        ),
+        (running) => Effect.sync(() => running.kill("SIGKILL")),
+      )
+      const [reason, code] = JSON.parse(yield* Effect.promise(() => text(child.stdout))) as [
+        string,
+        number,
+      ]
+      assert.match(reason, /the process that starts boxes failed: .*EMFILE/)
+      assert.strictEqual(code, 7)
+    }).pipe(Effect.scoped),
   )
 
   it.live("says why a box could not be started", () =>
