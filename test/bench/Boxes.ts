@@ -18,6 +18,8 @@ import { type Measurement, median, timed } from "./Measurement.ts"
 /** How many services to start at once. A thousand take 20 GB of memory. */
 const services = Number(process.env["BENCH_SERVICES"] ?? 100)
 const repeats = 15
+/** How often that many are started. */
+const rounds = 5
 const roundTrips = 2000
 /** Boxes started at the same time, bare ones and services alike. */
 const concurrency = 4
@@ -47,11 +49,9 @@ const memoryOf = (pid: number): number => statusBytes(innermost(pid), "RssAnon")
 const privateMemory = (): number =>
   median(childrenOf(process.pid).flatMap(childrenOf).map(memoryOf))
 
-interface Bare {
-  readonly start: number
-  /** The same with the flags that a service's Node has. */
-  readonly startFlagged: number
-  readonly startAll: number
+/** Many boxes started at once: how long that took, and what one of them is like then. */
+interface Crowd {
+  readonly took: number
   readonly memory: number
   readonly roundTrip: number
 }
@@ -78,12 +78,9 @@ const startOneBare = async (enclosure: Enclosure, flags?: ReadonlyArray<string>)
   return median(sample)
 }
 
-const measureBare = async (level: Level): Promise<Bare> => {
-  const enclosure = new Enclosure(level, findTools(), true)
-  const start = await startOneBare(enclosure)
-  const startFlagged = await startOneBare(enclosure, nodeFlags(64))
+const startAllBare = async (enclosure: Enclosure): Promise<Crowd> => {
   const children: Array<ChildProcess> = []
-  const startAll = await timed(() =>
+  const took = await timed(() =>
     Promise.all(
       Array.from({ length: concurrency }, async () => {
         while (children.length < services) {
@@ -96,8 +93,7 @@ const measureBare = async (level: Level): Promise<Bare> => {
   const memory = median(children.map(({ pid }) => memoryOf(pid!)))
   const roundTrip = await bareRoundTrip(children[0]!)
   await Promise.all(children.map(end))
-  enclosure.close()
-  return { start, startFlagged, startAll, memory, roundTrip }
+  return { took, memory, roundTrip }
 }
 
 const program = () => {
@@ -145,18 +141,38 @@ const startAll = Effect.gen(function* () {
   )
   const took = (yield* clock) - begin
   const roundTrip = yield* requests(started[0]!.instance)
-  return { took, roundTrip, memory: privateMemory() }
+  return { took, roundTrip, memory: privateMemory() } satisfies Crowd as Crowd
 })
+
+/** Bare boxes and services in turns, since machines have fast and slow minutes: the medians. */
+const measureCrowds = async (bare: () => Promise<Crowd>, all: () => Promise<Crowd>) => {
+  const found = [new Array<Crowd>(), new Array<Crowd>()] as const
+  for (let round = 0; round < rounds; round++) {
+    found[0].push(await bare())
+    found[1].push(await all())
+  }
+  return found.map((crowds) => ({
+    took: median(crowds.map(({ took }) => took)),
+    memory: median(crowds.map(({ memory }) => memory)),
+    roundTrip: median(crowds.map(({ roundTrip }) => roundTrip)),
+  })) as [Crowd, Crowd]
+}
 
 /** Runs the benchmark. */
 export const benchBoxes = async (): Promise<ReadonlyArray<Measurement>> => {
   const run = <A>(effect: Effect.Effect<A, unknown, Runtime>, pool: number) =>
     Effect.runPromise(effect.pipe(Effect.provide(layer({ pool }))) as Effect.Effect<A>)
   const level: Level = findTools().bwrap === undefined ? "sealed" : "bubblewrap"
-  const bare = await measureBare(level)
+  const enclosure = new Enclosure(level, findTools(), true)
+  const start = await startOneBare(enclosure)
+  const startFlagged = await startOneBare(enclosure, nodeFlags(64))
   const cold = await run(firstAnswer(0), 0)
   const warm = await run(firstAnswer(300), 4)
-  const all = await run(Effect.scoped(startAll), 0)
+  const [bare, all] = await measureCrowds(
+    () => startAllBare(enclosure),
+    () => run(Effect.scoped(startAll), 0),
+  )
+  enclosure.close()
   const baselineName = `bare node -e in the same box (${level})`
   const row = (name: string, unit: string, figure: number, baseline: number): Measurement => ({
     name,
@@ -166,13 +182,13 @@ export const benchBoxes = async (): Promise<ReadonlyArray<Measurement>> => {
     baselineName,
   })
   return [
-    row(`start and first answer of ${services} services`, "ms", all.took, bare.startAll),
-    row("deploy to first answer, cold", "ms", cold, bare.start),
+    row(`start and first answer of ${services} services`, "ms", all.took, bare.took),
+    row("deploy to first answer, cold", "ms", cold, start),
     {
-      ...row("deploy to first answer, cold", "ms", cold, bare.startFlagged),
+      ...row("deploy to first answer, cold", "ms", cold, startFlagged),
       baselineName: "the same with a service's flags",
     },
-    row("deploy to first answer, from the pool", "ms", warm, bare.start),
+    row("deploy to first answer, from the pool", "ms", warm, start),
     row("private memory of a service", "MiB", all.memory / 2 ** 20, bare.memory / 2 ** 20),
     row("request round trip, median", "ms", all.roundTrip, bare.roundTrip),
   ]
