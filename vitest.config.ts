@@ -2,14 +2,11 @@ import { fileURLToPath } from "node:url"
 
 import { defineConfig } from "vitest/config"
 
-/**
- * Tests of values and of kernels within one process: nothing of theirs outlives a test. They run
- * after all others. The longest are not among them, but compute while those wait for processes.
- */
+/** Tests of values and of kernels within one process: nothing of theirs outlives a test. */
 const inProcess = [
   "test/domain/**/*.test.ts",
   "test/kernel/**/*.test.ts",
-  "test/recovery/{EdgeCases,GoldenLogs}.test.ts",
+  "test/recovery/**/*.test.ts",
 ]
 
 export default defineConfig({
