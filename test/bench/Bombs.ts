@@ -8,9 +8,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 import { call, type KernelProcess, ready, startKernel } from "../process/KernelProcess.ts"
-import type { Measurement } from "./Measurement.ts"
+import { type Measurement, median } from "./Measurement.ts"
 
 const samples = 2000
+/** How often that many are taken, alone and beside the bombs: machines have slow moments. */
+const windows = 5
 /** How long the bombs run before and while it is measured: several restarts of each that dies. */
 const settleMs = 3000
 
@@ -75,6 +77,18 @@ const measure = async (running: KernelProcess) => {
   return [took[Math.floor(samples / 2)]!, took[Math.floor(samples * 0.99)]!] as const
 }
 
+/** The medians of all windows, and the worst 99th percentile. */
+const measureAll = async (running: KernelProcess) => {
+  const found: Array<readonly [number, number]> = []
+  for (let n = 0; n < windows; n++) found.push(await measure(running))
+  const p99s = found.map(([, p99]) => p99)
+  return {
+    p50: median(found.map(([p50]) => p50)),
+    p99: median(p99s),
+    worst: Math.max(...p99s),
+  }
+}
+
 /** Runs the benchmark. */
 export const benchBombs = async (): Promise<ReadonlyArray<Measurement>> => {
   const root = mkdtempSync(join(tmpdir(), "solo-bench-"))
@@ -87,12 +101,11 @@ export const benchBombs = async (): Promise<ReadonlyArray<Measurement>> => {
     "export default { fetch() { return new Response('hello') } }",
   )
   await measure(running)
-  const [p50Alone, p99Alone] = await measure(running)
+  const alone = await measureAll(running)
   for (const [name, body] of Object.entries(bombs))
     await deploy(running, "hostile", name, sourceOf(body))
   await new Promise((resolve) => setTimeout(resolve, settleMs))
-  const [p50, p99] = await measure(running)
-  const [p50After, p99After] = await measure(running)
+  const beside = await measureAll(running)
   await running.end("SIGTERM")
   rmSync(root, { recursive: true, force: true })
   const row = (name: string, figure: number, baseline: number): Measurement => ({
@@ -103,9 +116,8 @@ export const benchBombs = async (): Promise<ReadonlyArray<Measurement>> => {
     baselineName: "alone",
   })
   return [
-    row("median beside ten bombs", p50, p50Alone),
-    row("p99 beside ten bombs", p99, p99Alone),
-    row("median beside ten bombs, later", p50After, p50Alone),
-    row("p99 beside ten bombs, later", p99After, p99Alone),
+    row("median beside ten bombs", beside.p50, alone.p50),
+    row("p99 beside ten bombs", beside.p99, alone.p99),
+    row("p99 beside ten bombs, the worst of five windows", beside.worst, alone.worst),
   ]
 }
