@@ -2,6 +2,8 @@
  * The promises as checks on a kernel that has just started and on its database file, independent of
  * whatever workload went before. Each answers with what is broken, naming the promise.
  */
+import { assert } from "@effect/vitest"
+
 import { serviceKey } from "../../src/domain/Identifier.ts"
 import type { Kernel } from "../kernel/harness/Machine.ts"
 import { checkLog } from "./LogCheckers.ts"
@@ -91,3 +93,8 @@ export const check = (kernel: Kernel, model: Model, sight: Sight): ReadonlyArray
   ...checkRegistry(kernel),
   ...checkLog(kernel.disk, model),
 ]
+
+/** Fails with all that is broken, each in full: a shrunk case shows messages, and no differences. */
+export const assertKept = (broken: ReadonlyArray<string>, when: string): void => {
+  if (broken.length > 0) assert.fail(`${when}:\n${broken.join("\n")}`)
+}

@@ -6,15 +6,15 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 
 import { type Disk, dropDisk, takeImage } from "../kernel/harness/Disk.ts"
 import { build, halt, type Kernel, named, settle } from "../kernel/harness/Machine.ts"
-import { check, checkRegistry } from "./Checkers.ts"
+import { assertKept, check, checkRegistry } from "./Checkers.ts"
 import { type Answer, answered, Command, type Model, nothing, seen } from "./Model.ts"
+import { holdsFor } from "./Shrunk.ts"
 import { look } from "./Sight.ts"
 import { ask } from "./Workload.ts"
 
@@ -38,7 +38,7 @@ const startOn = Effect.fnUntraced(function* (disk: Disk | undefined, model: Mode
   const [kernel, start] = yield* build(disk === undefined ? {} : { disk })
   yield* start
   const sight = yield* look(kernel, model.tokens)
-  assert.deepStrictEqual(check(kernel, model, sight), [])
+  assertKept(check(kernel, model, sight), "after a start")
   return { kernel, model: seen(model, sight) } satisfies Run
 })
 
@@ -85,31 +85,19 @@ const carryOut = Effect.fnUntraced(function* (run: Run, command: Command) {
   }
 })
 
+const leavesWhatWasAcknowledged = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
+  let run = yield* startOn(undefined, nothing)
+  for (const command of commands) run = yield* carryOut(run, command)
+  // The last word is always a crash: whatever was still only in memory shows now.
+  const last = yield* crash(run, run.model, takeImage(run.kernel.disk))
+  assertKept(checkRegistry(last.kernel), "at the end")
+  yield* abandon(last.kernel)
+}, Effect.scoped)
+
 describe("recovery", () => {
   it.effect(
     `${runs} sequences of commands leave what was acknowledged (seed ${seed})`,
-    () =>
-      Effect.gen(function* () {
-        const property = Effect.fnUntraced(
-          function* (commands: ReadonlyArray<Command>) {
-            let run = yield* startOn(undefined, nothing)
-            for (const command of commands) run = yield* carryOut(run, command)
-            // The last word is always a crash: whatever was still only in memory shows now.
-            const last = yield* crash(run, run.model, takeImage(run.kernel.disk))
-            assert.deepStrictEqual(checkRegistry(last.kernel), [])
-            yield* abandon(last.kernel)
-            return true
-          },
-          (effect) =>
-            Effect.catchCause(Effect.scoped(effect), (cause) => Effect.fail(Cause.pretty(cause))),
-        )
-        const result = yield* Arbitrary.checkEffect(sequences, property, {
-          runs,
-          seed,
-          size: maxCommands,
-        })
-        assert.isUndefined(Arbitrary.formatCheckFailure(result))
-      }),
+    () => holdsFor(sequences, leavesWhatWasAcknowledged, { runs, seed, size: maxCommands }),
     { timeout: 60_000 + runs * 500 },
   )
 })

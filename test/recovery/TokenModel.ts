@@ -138,7 +138,10 @@ export const tokensAfter = (
   }
 }
 
-/** What the log must have of a request that was carried out. */
+/**
+ * What the log must have of a request that was carried out. Of a token that may never have been
+ * stored it may have neither grant nor revocation; then nothing can come back.
+ */
 export const tokenEventOf = (
   tokens: Tokens,
   request: TokenRequest,
@@ -148,7 +151,9 @@ export const tokenEventOf = (
     return answer.durable ? [`capability_granted ${answer.token.tenant}/${answer.token.hash}`] : []
   }
   const target = targetOf(tokens, request)
-  return answer._tag === "Done" && target !== undefined
+  return answer._tag === "Done" &&
+    target !== undefined &&
+    !fatesOf(tokens, target.hash).includes("unstored")
     ? [`capability_revoked ${target.tenant}/${target.hash}`]
     : []
 }
