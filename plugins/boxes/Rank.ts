@@ -16,16 +16,16 @@ const calls: Readonly<Record<string, bigint>> = { x64: 314n, arm64: 274n }
 const attributesBytes = 48
 
 const lowest = 19
-const niceness: Readonly<Record<Rank, number>> = { usual: getPriority(), last: lowest }
+const usualNiceness = getPriority()
 
 /**
- * How long a thread may run before others are asked, in nanoseconds; 0 is what the system holds
- * best, which is 2.8 ms or less. Whoever wakes up does not wait for the end of a slice that is
- * longer than its own (since Linux 6.12); a low niceness alone does not save it from waiting up to
- * the next tick of the clock, which are 4 ms or more. It is hardly longer, because who has had more
- * than its share waits for all of it.
+ * How long a thread that is last may run before others are asked, in nanoseconds; of the others the
+ * system says it, which is 2.8 ms or less. Whoever wakes up does not wait for the end of a slice
+ * that is longer than its own (since Linux 6.12); a low niceness alone does not save it from waiting
+ * up to the next tick of the clock, which are 4 ms or more. It is hardly longer, because who has had
+ * more than its share waits for all of it.
  */
-const slice: Readonly<Record<Rank, bigint>> = { usual: 0n, last: 3_000_000n }
+const lastSlice = 3_000_000n
 
 const attempt = (action: () => void): void => {
   try {
@@ -33,6 +33,15 @@ const attempt = (action: () => void): void => {
   } catch {
     // The process is gone, or the system does not let this user do it: then all stays as it is.
   }
+}
+
+/** Attributes as `sched_setattr` takes them, without a slice: the system's own. */
+const attributesOf = (policy: number, niceness: number): Buffer => {
+  const attributes = Buffer.alloc(attributesBytes)
+  attributes.writeUInt32LE(attributesBytes, 0)
+  attributes.writeUInt32LE(policy, 4)
+  attributes.writeInt32LE(niceness, 16)
+  return attributes
 }
 
 const openScheduler = () => {
@@ -43,23 +52,26 @@ const openScheduler = () => {
     arguments: [long, long, long, long, long],
   }) as (...values: ReadonlyArray<bigint>) => bigint
   const number = calls[process.arch]!
-  const attributes = Buffer.alloc(attributesBytes)
-  const pointer = ffi.getRawPointer(attributes)
-  // What the kernel was started with is what is usual.
-  const own = syscall(number + 1n, 0n, pointer, BigInt(attributesBytes), 0n)
-  const usual = own === 0n ? attributes.readUInt32LE(4) : SCHED_OTHER
-  return (thread: number, rank: Rank): void => {
-    attributes.fill(0)
-    attributes.writeUInt32LE(attributesBytes, 0)
-    attributes.writeUInt32LE(rank === "last" ? SCHED_BATCH : usual, 4)
-    attributes.writeInt32LE(niceness[rank], 16)
-    attributes.writeBigUInt64LE(slice[rank], 24)
+  const set = (thread: number, attributes: Buffer): void => {
+    const pointer = ffi.getRawPointer(attributes)
     if (syscall(number, BigInt(thread), pointer, 0n, 0n) !== 0n) throw new Error("not permitted")
+  }
+  const last = attributesOf(SCHED_BATCH, lowest)
+  last.writeBigUInt64LE(lastSlice, 24)
+  // What the kernel was started with is what is usual: its policy, and the priority of that.
+  const usual = attributesOf(SCHED_OTHER, usualNiceness)
+  syscall(number + 1n, 0n, ffi.getRawPointer(usual), BigInt(attributesBytes), 0n)
+  usual.writeBigUInt64LE(0n, 24)
+  return (thread: number, rank: Rank): void => {
+    set(thread, rank === "last" ? last : usual)
+    // Policies that know no niceness leave it as it was.
+    if (rank === "usual") setPriority(thread, usualNiceness)
   }
 }
 
 const scheduler = (): ((thread: number, rank: Rank) => void) => {
-  const byNiceness = (thread: number, rank: Rank) => setPriority(thread, niceness[rank])
+  const byNiceness = (thread: number, rank: Rank) =>
+    setPriority(thread, rank === "last" ? lowest : usualNiceness)
   if (process.platform !== "linux" || calls[process.arch] === undefined) return byNiceness
   try {
     return openScheduler()
