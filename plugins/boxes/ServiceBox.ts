@@ -185,7 +185,6 @@ export const startInBox = (
         const [memoryBytes, cpuMs] = figuresOf(pid) ?? box.figures
         return { memoryBytes, cpuMs, inFlight: session.inFlight }
       }),
-      logs: session.logs.lines,
       exit: Deferred.await(exit),
     }
   })

@@ -16,6 +16,7 @@ import {
   type RequestError,
   type ScheduledEvent,
   type ServiceLogLevel,
+  type ServiceLogLine,
   type ServiceRequest,
   type ServiceResponse,
   ServiceThrew,
@@ -31,13 +32,13 @@ import {
   Outbound,
   decode,
   encode,
+  maxLogLength,
   maxMessageLength,
   maxPendingRequests,
   maxPendingScheduled,
   numberOf,
 } from "./Frame.ts"
 import { requestHead } from "./Head.ts"
-import { LogRing } from "./LogRing.ts"
 import { SecretDesk } from "./SecretDesk.ts"
 import { StoreDesk } from "./StoreDesk.ts"
 
@@ -70,8 +71,9 @@ export interface Carrier {
 
 /** One instance in conversation. */
 export class Session {
-  readonly logs: LogRing
   readonly #carrier: Carrier
+  readonly #write: Program["log"]
+  readonly #now: () => number
   readonly #secrets: SecretDesk
   readonly #store: StoreDesk
   readonly #errands: FetchDesk
@@ -85,29 +87,32 @@ export class Session {
 
   private constructor(
     carrier: Carrier,
+    write: Program["log"],
+    now: () => number,
     secrets: SecretDesk,
     store: StoreDesk,
     errands: FetchDesk,
-    now: () => number,
   ) {
     this.#carrier = carrier
+    this.#write = write
+    this.#now = now
     this.#secrets = secrets
     this.#store = store
     this.#errands = errands
-    this.logs = new LogRing(now)
   }
 
   /** What the instance asked of the kernel and is under way ends with the scope. */
   static make(
     carrier: Carrier,
-    { fetch, readSecret, store: own }: Pick<Program, "fetch" | "readSecret" | "store">,
+    { fetch, log, readSecret, store: own }: Pick<Program, "fetch" | "log" | "readSecret" | "store">,
   ): Effect.Effect<Session, never, Scope.Scope> {
     return Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
       const store = yield* StoreDesk.make(carrier.send, own)
       const errands = yield* FetchDesk.make(carrier.send, fetch)
-      return new Session(carrier, secrets, store, errands, () => clock.currentTimeMillisUnsafe())
+      const now = () => clock.currentTimeMillisUnsafe()
+      return new Session(carrier, log, now, secrets, store, errands)
     })
   }
 
@@ -129,6 +134,17 @@ export class Session {
       this.#break("the instance broke the protocol of its driver")
   }
 
+  /** Adds a line to the service's log. */
+  log(level: ServiceLogLevel, message: string, fields?: ServiceLogLine["fields"]): void {
+    if (this.#phase === "ended") return
+    this.#write({
+      time: new Date(this.#now()).toISOString(),
+      level,
+      message: message.slice(0, maxLogLength),
+      ...(fields === undefined ? {} : { fields }),
+    })
+  }
+
   #break(reason: string): void {
     if (this.#phase === "ended") return
     if (this.#phase === "starting")
@@ -146,11 +162,11 @@ export class Session {
         this.#break(textOf(frame))
         return true
       case Outbound.log:
-        this.logs.add(levels[frame.id] ?? "info", new TextDecoder().decode(frame.body))
+        this.log(levels[frame.id] ?? "info", new TextDecoder().decode(frame.body))
         return true
       case Outbound.logFields: {
         const { fields, message } = lineOf(new TextDecoder().decode(frame.body))
-        this.logs.add(levels[frame.id] ?? "info", message, fields)
+        this.log(levels[frame.id] ?? "info", message, fields)
         return true
       }
       case Outbound.stopped:
@@ -230,7 +246,6 @@ export class Session {
     this.#scheduled.clear()
     Deferred.doneUnsafe(this.#idle, Effect.void)
     Deferred.doneUnsafe(this.#stopped, Effect.void)
-    this.logs.end()
   }
 
   /** Hands a request to the service. @see Instance.request */

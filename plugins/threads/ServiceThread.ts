@@ -98,7 +98,7 @@ const attach = Effect.fnUntraced(function* (bundles: Bundles, program: Program) 
     [worker.stdout, "info"],
     [worker.stderr, "error"],
   ] as const)
-    stream.on("data", (text: Buffer) => session.logs.add(level, text.toString().trimEnd()))
+    stream.on("data", (text: Buffer) => session.log(level, text.toString().trimEnd()))
   return alive
 })
 
@@ -127,7 +127,6 @@ export const startInThread = (
         cpuMs,
         inFlight: session.inFlight,
       })),
-      logs: session.logs.lines,
       exit: Deferred.await(exit),
     }
   })

@@ -2,6 +2,7 @@
  * Starts services through whatever `Runtime` is there and talks to them, for tests.
  */
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
@@ -10,6 +11,7 @@ import {
   Runtime,
   ServiceId,
   ServiceLimits,
+  type ServiceLogLine,
   type ServiceRequest,
   TenantId,
 } from "solo"
@@ -31,16 +33,25 @@ export const programOf = (code: string, options: Partial<Program> = {}): Program
   limits: Schema.decodeSync(ServiceLimits)({ heapMb: 32 }),
   env: {},
   crons: [],
+  log: () => {},
   readSecret: (name) => Effect.fail({ message: `there is no secret ${name}` }),
   store: noStore,
   fetch: () => Effect.fail({ message: "this service reaches nothing" }),
   ...options,
 })
 
+/** An instance, and what its service has logged so far. */
+export interface Heard extends Instance {
+  readonly lines: ReadonlyArray<ServiceLogLine>
+}
+
 /** Starts `code`. */
 export const startService = Effect.fn(function* (code: string, options?: Partial<Program>) {
   const runtime = yield* Runtime
-  return yield* runtime.start(programOf(code, options))
+  const lines: Array<ServiceLogLine> = []
+  const log = (line: ServiceLogLine) => void lines.push(line)
+  const instance = yield* runtime.start(programOf(code, { log, ...options }))
+  return { ...instance, lines } satisfies Heard
 })
 
 /** A service whose `fetch` has `body` as its body. */
@@ -73,9 +84,9 @@ export const askOnce = Effect.fn(function* (code: string, request?: Partial<Serv
   return yield* ask(yield* startService(code), request)
 })
 
-/** Lines of a log up to the first that matches. */
-export const logUntil = (instance: Instance, pattern: RegExp) =>
-  instance.logs.pipe(
-    Stream.takeUntil((line) => pattern.test(line.message)),
-    Stream.runCollect,
+/** Waits for a line that matches; the lines up to the first of them. */
+export const logUntil = ({ lines }: Heard, pattern: RegExp) =>
+  Effect.sync(() => lines.findIndex(({ message }) => pattern.test(message))).pipe(
+    Effect.repeat({ until: (at) => at >= 0, schedule: Schedule.spaced(5) }),
+    Effect.map((at) => lines.slice(0, at + 1)),
   )

@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { Runtime } from "solo"
 
 import { ask, logUntil, startService } from "./RuntimeClient.ts"
@@ -74,7 +73,7 @@ export const scheduledContract = (name: string, layer: Layer.Layer<Runtime, unkn
             assert.isAtMost(error.message.length, 4096)
           }
           yield* instance.stop
-          const lines = yield* Stream.runCollect(instance.logs)
+          const { lines } = instance
           assert.match(lines[0]!.message, /^scheduled threw/)
         }))
 

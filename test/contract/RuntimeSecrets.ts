@@ -8,7 +8,6 @@ import * as Latch from "effect/Latch"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { Program, Runtime } from "solo"
 
 import { ask, fetching, logUntil, startService } from "./RuntimeClient.ts"
@@ -40,7 +39,7 @@ export const secretsContract = (name: string, layer: Layer.Layer<Runtime, unknow
     const instance = yield* startService(tell(names), { readSecret })
     const { text } = yield* ask(instance)
     yield* instance.stop
-    return { told: JSON.parse(text), lines: yield* Stream.runCollect(instance.logs) }
+    return { told: JSON.parse(text), lines: instance.lines }
   })
 
   describe(`${name}: secrets`, () => {
@@ -126,7 +125,7 @@ export const secretsContract = (name: string, layer: Layer.Layer<Runtime, unknow
         )
         yield* instance.stop
         assert.deepStrictEqual(yield* instance.exit, { _tag: "Stopped" })
-        const lines = yield* Stream.runCollect(instance.logs)
+        const { lines } = instance
         assert.deepStrictEqual(
           lines.map(({ message }) => message),
           ["the service is stopping"],

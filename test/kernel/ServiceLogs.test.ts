@@ -17,7 +17,7 @@ import {
   LogStoreFailed,
   maxLinesRead,
 } from "../../src/kernel/services/LogStore.ts"
-import type { ServiceLogLevel } from "../../src/kernel/services/Runtime.ts"
+import type { ServiceLogLevel, ServiceLogLine } from "../../src/kernel/services/Runtime.ts"
 import { ServiceLogs } from "../../src/kernel/services/ServiceLogs.ts"
 import { layerServiceLogs } from "../../src/kernel/services/ServiceLogsKept.ts"
 import { named, pass, settle } from "./harness/Machine.ts"
@@ -36,12 +36,10 @@ const line = (n: number, level: ServiceLogLevel = "info") => ({
   message: `${n}`,
 })
 
-const writeAll = (logs: ServiceLogs["Service"], from: number, to: number) =>
-  Effect.forEach(
-    Array.from({ length: to - from }, (_, n) => from + n),
-    (n) => logs.write(a, line(n)),
-    { discard: true },
-  )
+const writeAll = (write: (line: ServiceLogLine) => void, from: number, to: number) =>
+  Effect.sync(() => {
+    for (let n = from; n < to; n++) write(line(n))
+  })
 
 const messages = (lines: Iterable<{ readonly message: string }>) =>
   Array.from(lines, ({ message }) => Number(message))
@@ -52,13 +50,13 @@ describe("ServiceLogs", () => {
   it.effect("keeps the newest lines of each service, as many as the store does", () =>
     Effect.gen(function* () {
       const logs = yield* ServiceLogs
-      yield* logs.open(a)
+      const write = yield* logs.open(a)
       yield* logs.open(other)
       for (let from = 0; from < 4000; from += 500) {
-        yield* writeAll(logs, from, from + 500)
+        yield* writeAll(write, from, from + 500)
         yield* pass(200)
       }
-      yield* writeAll(logs, 4000, 4321)
+      yield* writeAll(write, 4000, 4321)
       const kept = messages(yield* logs.read(a))
       assert.deepStrictEqual(kept, range(3000, 4321))
       assert.deepStrictEqual(yield* logs.read(other), [])
@@ -68,11 +66,11 @@ describe("ServiceLogs", () => {
   it.effect("filters by level, time and place, kept and live alike", () =>
     Effect.gen(function* () {
       const logs = yield* ServiceLogs
-      yield* logs.open(a)
+      const write = yield* logs.open(a)
       const levels = ["debug", "info", "warn", "error"] as const
       const filter = { level: "warn", since: line(2).time } as const
       const writeLevels = (from: number) =>
-        Effect.forEach(levels, (level, n) => logs.write(a, line(from + n, level)))
+        Effect.sync(() => levels.forEach((level, n) => write(line(from + n, level))))
       yield* writeLevels(0)
       assert.deepStrictEqual(messages(yield* logs.read(a, filter)), [2, 3])
       const live = yield* logs
@@ -90,17 +88,17 @@ describe("ServiceLogs", () => {
   it.effect("ends its followers when the service is killed, with what they had; lines stay", () =>
     Effect.gen(function* () {
       const logs = yield* ServiceLogs
-      yield* logs.open(a)
-      yield* writeAll(logs, 0, 3)
+      const write = yield* logs.open(a)
+      yield* writeAll(write, 0, 3)
       const follow = logs
         .follow(a)
         .pipe(Stream.runCollect, Effect.forkChild({ startImmediately: true }))
       const live = yield* follow
       yield* settle
-      yield* writeAll(logs, 3, 5)
+      yield* writeAll(write, 3, 5)
       yield* settle
       yield* logs.close(a)
-      yield* logs.write(a, line(9))
+      write(line(9))
       assert.deepStrictEqual(messages(yield* Fiber.join(live)), range(0, 5))
       for (const ms of [0, 1000]) {
         yield* pass(ms)
@@ -109,7 +107,7 @@ describe("ServiceLogs", () => {
       }
       assert.strictEqual((yield* Effect.flip(logs.read(other)))._tag, "ServiceNotFound")
       yield* logs.open(a)
-      yield* logs.write(a, line(5))
+      write(line(5))
       assert.deepStrictEqual(messages(yield* logs.read(a)), range(0, 6), "the next life goes on")
     }).pipe(Effect.provide(layer)),
   )
@@ -124,7 +122,7 @@ describe("ServiceLogs", () => {
     ([steps, limit]) =>
       Effect.gen(function* () {
         const logs = yield* ServiceLogs
-        yield* logs.open(a)
+        const write = yield* logs.open(a)
         let written = 0
         const followed: Array<number> = []
         const follower = logs
@@ -142,7 +140,7 @@ describe("ServiceLogs", () => {
         for (const step of steps) {
           if ("pass" in step) yield* pass(step.pass)
           else {
-            yield* writeAll(logs, written, (written += step.write))
+            yield* writeAll(write, written, (written += step.write))
             if (written > 900) break
           }
           yield* page
@@ -169,12 +167,12 @@ describe("ServiceLogs", () => {
     )
     return Effect.gen(function* () {
       const logs = yield* ServiceLogs
-      yield* logs.open(a)
-      yield* writeAll(logs, 0, 20)
+      const write = yield* logs.open(a)
+      yield* writeAll(write, 0, 20)
       yield* pass(30_000, 1000)
       assert.deepStrictEqual(messages(yield* logs.read(a)), range(0, 20))
       for (let from = 20; from < maxLinesRead; from += 1000) {
-        yield* writeAll(logs, from, from + 1000)
+        yield* writeAll(write, from, from + 1000)
         yield* pass(10)
       }
       const bounded = messages(yield* logs.read(a))
@@ -194,8 +192,8 @@ describe("ServiceLogs", () => {
     Effect.gen(function* () {
       const run = Effect.fnUntraced(function* (from: number) {
         const logs = yield* ServiceLogs
-        yield* logs.open(a)
-        yield* writeAll(logs, from, from + 10)
+        const write = yield* logs.open(a)
+        yield* writeAll(write, from, from + 10)
       })
       const once = (from: number) => Effect.provide(run(from), Layer.fresh(layerServiceLogs))
       yield* TestClock.setTime(1_000_000)

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
+import * as Stream from "effect/Stream"
 
 import { steadyMs } from "../../src/domain/Decision.ts"
 import type { EventType } from "../../src/domain/Event.ts"
@@ -181,21 +182,23 @@ describe("Supervisor", () => {
     }),
   )
 
-  for (const lastWords of ["late", "endless"] as const) {
-    it.effect(`hears what a service says at its end, and not for ever (${lastWords})`, () =>
+  for (const start of ["fail", "hang"] as const) {
+    it.effect(`keeps what a service says before its start comes to nothing (${start})`, () =>
       Effect.gen(function* () {
         const kernel = yield* boot()
-        yield* deploy(kernel, a, { lastWords }, { restart: "temporary" })
-        yield* settle
-        kernel.world.crash(a)
-        yield* pass(300, 100)
-        const lines = yield* kernel.logs.read(a)
-        assert.deepStrictEqual(
-          lines.map(({ message }) => message),
-          ["last words"],
+        const script = { says: "no such table", start }
+        const deploying = yield* Effect.forkChild(
+          Effect.flip(deploy(kernel, a, script, { limits: { startupTimeoutMs: 1000 } })),
         )
-        assert.strictEqual(yield* statusOf(kernel, a), "failed")
-        assert.include(kernel.world.history, "release acme/a@1")
+        yield* pass(900, 100)
+        const follower = yield* Effect.forkChild(Stream.runCollect(kernel.logs.follow(a)))
+        yield* pass(2000, 100)
+        yield* Fiber.join(deploying)
+        for (const lines of [yield* kernel.logs.read(a), yield* Fiber.join(follower)])
+          assert.deepStrictEqual(
+            lines.map(({ message }) => message),
+            ["no such table"],
+          )
       }),
     )
   }

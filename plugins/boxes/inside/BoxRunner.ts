@@ -37,7 +37,14 @@ export interface Boot extends SealOptions {
 const { process, setImmediate } = globalThis
 const now = process.hrtime.bigint
 const { rss } = process.memoryUsage
-const { cpuUsage, exit, platform } = process
+const { cpuUsage, platform } = process
+const exitByNode = process.exit
+const library = tryLibrary()
+
+const exit = (code: number): void => {
+  library?.exit(code)
+  exitByNode(code)
+}
 
 /** Parts of responses held back at most, in bytes. */
 const maxHeld = 64 * 1024
@@ -95,7 +102,6 @@ const sendCache = (cache: Uint8Array): void => {
 }
 
 let realm: Prepared | undefined
-const library = tryLibrary()
 
 /** Node's own random bytes, for where the C library's cannot be had. */
 const nodeRandom = (module: string): FillRandom => {

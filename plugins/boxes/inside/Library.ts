@@ -22,7 +22,14 @@ export interface Library {
    * go on only after the loop's next immediate, and `tell` must not throw. False where it cannot.
    */
   readonly whenReadable: (descriptor: number, tell: () => void) => boolean
+  /**
+   * Ends the process at once. Node's own way asks the system about every standard descriptor first,
+   * and aborts when it is refused an answer, as it is once the box is sealed.
+   */
+  readonly exit: (code: number) => void
 }
+
+const exitGroup: Readonly<Record<string, number>> = { x64: 231, arm64: 94 }
 
 /** Random bytes are had in pieces of this many at most. */
 const pieceBytes = 64 * 1024
@@ -86,14 +93,19 @@ const openLibrary = (): Library => {
     return: long,
     arguments: [long, long, long, long, long, long, long],
   }) as (...values: ReadonlyArray<bigint>) => bigint
+  const call: Call = (...values) => {
+    const padded = [...values, 0, 0, 0, 0, 0, 0].slice(0, 7)
+    return Number(syscall(...padded.map(BigInt)))
+  }
+  const exitNumber = process.platform === "linux" ? exitGroup[process.arch] : undefined
   return {
-    call: (...values) => {
-      const padded = [...values, 0, 0, 0, 0, 0, 0].slice(0, 7)
-      return Number(syscall(...padded.map(BigInt)))
-    },
+    call,
     pointerTo: (bytes) => ffi.getRawPointer(bytes),
     fillRandom: randomOf(ffi, library),
     whenReadable: pollOf(ffi, library),
+    exit: (code) => {
+      if (exitNumber !== undefined) call(exitNumber, code)
+    },
   }
 }
 

@@ -9,6 +9,7 @@ import { type RetrieveError, type SecretAccessDenied, Vault } from "../vault/Vau
 import { Outbound } from "./Outbound.ts"
 import type { ChildSpec } from "./Registry.ts"
 import type { Program } from "./Runtime.ts"
+import { ServiceLogs } from "./ServiceLogs.ts"
 
 /** What a service is told when it does not get a secret. */
 const refusalOf = (name: string, { _tag }: SecretAccessDenied | RetrieveError): string => {
@@ -21,6 +22,7 @@ const refusalOf = (name: string, { _tag }: SecretAccessDenied | RetrieveError): 
 export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: string) {
   const vault = yield* Vault
   const outbound = yield* Outbound
+  const logs = yield* ServiceLogs
   const { name, revision } = child
   const { crons, limits, env, secrets } = child.spec
   const program: Program = {
@@ -30,6 +32,7 @@ export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: st
     limits,
     env,
     crons,
+    log: yield* logs.open(name),
     readSecret: (secret) =>
       Effect.mapError(vault.read(name, secrets, secret), (error) => ({
         message: refusalOf(secret, error),

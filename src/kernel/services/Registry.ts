@@ -32,8 +32,6 @@ export interface Child extends ChildSpec {
   lastError: string | null
   /** What `instance` lives in. */
   scope: Scope.Closeable | undefined
-  /** The fiber that takes over what `instance` logs. */
-  logging: Fiber.Fiber<void> | undefined
   /** The fiber that restarts it. */
   watcher: Fiber.Fiber<void> | undefined
 }
@@ -47,7 +45,6 @@ export const makeChild = (spec: ChildSpec): Child => ({
   restarts: 0,
   lastError: null,
   scope: undefined,
-  logging: undefined,
   watcher: undefined,
 })
 

@@ -174,6 +174,12 @@ export interface Program {
   /** Its cron expressions. A service that has some and no method `scheduled` does not start. */
   readonly crons: ReadonlyArray<string>
   /**
+   * Takes a line of the service's log, from the evaluation of its module on: what a service says
+   * before it fails to start is what its author needs. Never waits and never throws. No line comes
+   * once the instance's exit has completed. A driver bounds how many come.
+   */
+  readonly log: (line: ServiceLogLine) => void
+  /**
    * The value of a secret that the service asks for by any name at all. What fails says why, for
    * the service to read; it never holds a value. A driver bounds how many it asks for at once.
    */
@@ -215,8 +221,6 @@ export interface Instance {
   /** Ends the instance at once, whatever it does. Idempotent. */
   readonly kill: Effect.Effect<void>
   readonly stats: Effect.Effect<InstanceStats>
-  /** The log from the start of the instance: what the driver still holds (bounded), then live. */
-  readonly logs: Stream.Stream<ServiceLogLine>
   /** Completes once, when the instance has ended and all it used is released. */
   readonly exit: Effect.Effect<InstanceExit>
 }

@@ -30,10 +30,11 @@ export class ServiceLogs extends Context.Service<
       name: ServiceName,
       filter?: LogFilter,
     ) => Stream.Stream<KeptLine, ServiceNotFound>
-    /** Opens the log of a service, unless it is open. */
-    readonly open: (name: ServiceName) => Effect.Effect<void>
-    /** Adds a line to an open log. Never waits: the line is kept a moment later. */
-    readonly write: (name: ServiceName, line: ServiceLogLine) => Effect.Effect<void>
+    /**
+     * Opens the log of a service, unless it is open. The result adds a line to it for as long as it
+     * is open, and never waits: the line is kept a moment later.
+     */
+    readonly open: (name: ServiceName) => Effect.Effect<(line: ServiceLogLine) => void>
     /** Closes the log of a killed service and ends its followers. Its lines stay. */
     readonly close: (name: ServiceName) => Effect.Effect<void>
   }

@@ -23,6 +23,7 @@ import {
   passes,
 } from "./LogStore.ts"
 import { add, type LogTail, makeLogTail, trim, waitingIn } from "./LogTail.ts"
+import type { ServiceLogLine } from "./Runtime.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 
 /** How long lines wait for others before they are stored together, in milliseconds. */
@@ -172,8 +173,17 @@ const make = Effect.gen(function* () {
   const store = yield* LogStore
   const logs: Logs = new Map()
   const alarm = makeAlarm()
+  const clock = yield* Clock.Clock
   const keep = yield* makeKeeper(logs, alarm)
   const { follow, read } = yield* makeReader(logs, alarm)
+
+  const writerOf = (name: ServiceName) => (line: ServiceLogLine) => {
+    const log = logs.get(serviceKey(name))
+    if (log === undefined || !log.isOpen) return
+    add(log, clock.currentTimeMillisUnsafe(), line)
+    keep(log)
+  }
+
   return ServiceLogs.of({
     read,
     follow,
@@ -182,19 +192,13 @@ const make = Effect.gen(function* () {
       const known = logs.get(key)
       if (known !== undefined) {
         known.isOpen = true
-        return
+        return writerOf(name)
       }
       const lastId = yield* Effect.orElseSucceed(store.lastId(name), () => 0)
       const changed = yield* PubSub.sliding<void>(1)
       if (!logs.has(key)) logs.set(key, makeLogTail(name, lastId, changed))
+      return writerOf(name)
     }),
-    write: (name, line) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        const log = logs.get(serviceKey(name))
-        if (log === undefined || !log.isOpen) return
-        add(log, now, line)
-        keep(log)
-      }),
     close: (name) =>
       Effect.sync(() => {
         const log = logs.get(serviceKey(name))

@@ -12,7 +12,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 
 import { decideRestart, steadyMs } from "../../domain/Decision.ts"
 import { withDeadline } from "../Deadline.ts"
@@ -25,14 +24,11 @@ import { programOf } from "./Grants.ts"
 import type { Outbound } from "./Outbound.ts"
 import { type Child, Registry } from "./Registry.ts"
 import { type InstanceExit, Runtime, StartFailed } from "./Runtime.ts"
-import { ServiceLogs } from "./ServiceLogs.ts"
+import type { ServiceLogs } from "./ServiceLogs.ts"
 import { noteCrash, noteOf } from "./ServiceNote.ts"
 
 /** How long a killed instance may take to end before it is left behind, in milliseconds. */
 const killTimeoutMs = 2000
-
-/** How long the last lines of an instance that has ended may take, in milliseconds. */
-const lastLinesMs = 200
 
 /** How to end a service. */
 interface StopOptions {
@@ -101,29 +97,20 @@ const close = (scope: Scope.Closeable) =>
 // Between the instance's start and its place in the child nothing may interrupt: an instance that
 // no child knows of could never be stopped.
 const start = Effect.fn("Supervisor.start")(function* (child: Child, code: string) {
-  const logs = yield* ServiceLogs
-  yield* logs.open(child.name)
   const scope = yield* Scope.fork(yield* Shelter)
   const instance = yield* Effect.onError(startInstance(child, code, scope), () => close(scope))
   child.scope = scope
   child.instance = instance
   child.startedAt = DateTime.formatIso(yield* DateTime.now)
   child.status = "running"
-  child.logging = yield* Stream.runForEach(instance.logs, (line) =>
-    logs.write(child.name, line),
-  ).pipe(Effect.forkIn(scope))
 }, Effect.uninterruptible)
 
 const release = (child: Child) =>
   Effect.suspend(() => {
-    const { logging, scope } = child
+    const { scope } = child
     child.instance = undefined
     child.scope = undefined
-    child.logging = undefined
-    // What the instance said last is often what matters.
-    const heard =
-      logging === undefined ? Effect.void : withDeadline(lastLinesMs, Fiber.await(logging))
-    return Effect.andThen(heard, scope === undefined ? Effect.void : close(scope))
+    return scope === undefined ? Effect.void : close(scope)
   })
 
 const giveUp = Effect.fnUntraced(function* (child: Child, reason: string) {

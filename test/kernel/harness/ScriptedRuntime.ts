@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 
 import { serviceKey, type ServiceName } from "../../../src/domain/Identifier.ts"
 import { CompileFailed, Compiler } from "../../../src/kernel/services/Compiler.ts"
@@ -44,8 +43,8 @@ export const Script = Schema.Struct({
   answerMs: Schema.optionalKey(Schema.Finite),
   stop: Schema.optionalKey(Schema.Literals(["hang", "stuck"])),
   kill: Schema.optionalKey(Schema.Literals(["stuck"])),
-  /** What it logs a moment after its end; `endless` never stops to log. */
-  lastWords: Schema.optionalKey(Schema.Literals(["late", "endless"])),
+  /** What it logs before its start comes to anything. */
+  says: Schema.optionalKey(Schema.String),
   /** The end of the instance's scope never returns: a driver that breaks its contract. */
   release: Schema.optionalKey(Schema.Literals(["stuck"])),
 })
@@ -132,14 +131,6 @@ const makeInstance = (world: World, script: Script, program: Program) =>
       const headers = [["x-revision", String(program.revision)]] as const
       return { status: script.answers === "500" ? 500 : 200, headers, body: null }
     })
-    const lastLine = Deferred.await(exit).pipe(
-      Effect.andThen(Effect.sleep(100)),
-      Effect.as({ time: "", level: "info", message: "last words" } as const),
-    )
-    const lastWords = Stream.concat(
-      Stream.fromEffect(lastLine),
-      script.lastWords === "endless" ? Stream.never : Stream.empty,
-    )
     const instance: Instance = {
       request: () =>
         Effect.suspend(() => {
@@ -174,7 +165,6 @@ const makeInstance = (world: World, script: Script, program: Program) =>
       ),
       kill: Effect.andThen(note("kill"), script.kill === "stuck" ? stuck : end),
       stats: Effect.succeed({ memoryBytes: 1, cpuMs: 1, inFlight: 0 }),
-      logs: script.lastWords === undefined ? Stream.empty : lastWords,
       exit: Deferred.await(exit),
     }
     return instance
@@ -184,6 +174,7 @@ const begin = (world: World, program: Program) =>
   Effect.gen(function* () {
     const own = world.overrides.get(serviceKey(program.name))
     const script = own ?? (yield* Effect.orDie(parse(program.code)))
+    if (script.says !== undefined) program.log({ time: "", level: "info", message: script.says })
     switch (script.start) {
       case "fail":
         return yield* new StartFailed({ message: "scripted to fail" })

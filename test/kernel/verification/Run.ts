@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 
 import { layerSqlite } from "../../../plugins/sqlite/index.ts"
 import { ServiceId, TenantId } from "../../../src/domain/Identifier.ts"
@@ -51,7 +50,6 @@ const layerRuntime = Layer.succeed(Runtime, {
         kill: end,
         scheduled: () => Effect.void,
         stats: Effect.succeed({ memoryBytes: 0, cpuMs: 0, inFlight: 0 }),
-        logs: Stream.empty,
         exit: Deferred.await(ended),
       }
     }),

@@ -5,10 +5,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { Runtime } from "solo"
 
-import { ask, fetching, programOf, startService } from "../../contract/RuntimeClient.ts"
+import { ask, fetching, logUntil, programOf, startService } from "../../contract/RuntimeClient.ts"
 import { sharedBoxes } from "./Shared.ts"
 
 const impatient = sharedBoxes({ stallMs: 300, cpuWindowMs: 1000 })
@@ -136,18 +135,17 @@ describe("the pool", () => {
 
   test("a service of a warm box has its own name and log", () =>
     Effect.gen(function* () {
-      const runtime = yield* Runtime
       const code = `export default { start({ log, env }) { log.info(env.WHO) }, fetch() {} }`
       const { limits } = programOf(code)
       const [a, b] = yield* Effect.forEach(["a", "b"], (WHO) =>
-        runtime.start(programOf(code, { env: { WHO }, limits: { ...limits, heapMb: 64 } })),
+        startService(code, { env: { WHO }, limits: { ...limits, heapMb: 64 } }),
       )
       for (const [instance, who] of [
         [a!, "a"],
         [b!, "b"],
       ] as const) {
-        const lines = yield* Stream.runCollect(Stream.take(instance.logs, 1))
-        assert.strictEqual(lines[0]!.message, who)
+        const [line] = yield* logUntil(instance, /./)
+        assert.strictEqual(line?.message, who)
       }
     }))
 })

@@ -96,8 +96,7 @@ describe("the runner's script", () => {
       const { child, control } = yield* bootWith(nodeFlags(64))
       assert.strictEqual(control?.type, Control.booted)
       child.stdin.end()
-      // How is not ours: sealed, libuv is refused a call while it cleans up, and aborts.
-      yield* Effect.promise(() => once(child, "exit"))
+      assert.deepStrictEqual(yield* Effect.promise(() => once(child, "exit")), [0, null])
     }).pipe(Effect.scoped),
   )
 

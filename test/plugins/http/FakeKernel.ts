@@ -366,8 +366,7 @@ export const makeFakeKernel = () => {
       ServiceLogs,
       ServiceLogs.of({
         read: readLines,
-        open: () => Effect.void,
-        write: () => Effect.void,
+        open: () => Effect.succeed(() => {}),
         close: () => Effect.void,
         follow: (name, filter) =>
           Stream.concat(Stream.fromIterableEffect(readLines(name, filter)), Stream.never),

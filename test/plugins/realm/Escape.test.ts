@@ -10,7 +10,6 @@ import { join } from "node:path"
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 
 import { layer } from "../../../plugins/threads/index.ts"
 import { ask, askOnce, bodyOf, fetching, startService } from "../../contract/RuntimeClient.ts"
@@ -209,7 +208,7 @@ const attack = (code: string) =>
     )
     yield* Effect.timeoutOption(instance.stop, 2000)
     yield* instance.kill
-    const lines = yield* Stream.runCollect(instance.logs)
+    const { lines } = instance
     assert.isFalse(existsSync(file), "the service wrote a file")
     assert.strictEqual(Reflect.ownKeys(Object.prototype).length, before)
     assert.strictEqual((yield* askOnce(run(""))).text, "ok")

@@ -55,6 +55,7 @@ const openWith = Effect.fnUntraced(function* (fetch: Program["fetch"]) {
       },
     },
     {
+      log: () => {},
       readSecret: () => Effect.never,
       fetch,
       store: { get: () => Effect.never, list: () => Effect.never, write: () => Effect.never },
