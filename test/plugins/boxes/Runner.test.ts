@@ -4,14 +4,24 @@ import { once } from "node:events"
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
 
 import { firstDescriptor, spawnCommand } from "../../../plugins/boxes/Command.ts"
 import { nodeFlags } from "../../../plugins/boxes/Enclosure.ts"
 import { Handout } from "../../../plugins/boxes/Handout.ts"
 import type { Boot } from "../../../plugins/boxes/inside/BoxRunner.ts"
-import { Control, Cutter, maxFrameBytes, pack, readControl } from "../../../plugins/boxes/Wire.ts"
+import {
+  Control,
+  Cutter,
+  encodePair,
+  maxFrameBytes,
+  pack,
+  readControl,
+} from "../../../plugins/boxes/Wire.ts"
 import { bootstrapText, bundle } from "../../../plugins/realm/Assets.ts"
-import { encode } from "../../../plugins/realm/Frame.ts"
+import { Inbound, Outbound, encode, headerBytes } from "../../../plugins/realm/Frame.ts"
+import { identityOf } from "../../../plugins/realm/Session.ts"
+import { programOf } from "../../contract/RuntimeClient.ts"
 
 const tell = `require("fs").writeSync(1, JSON.stringify(process.moduleLoadList)); process.exit()`
 
@@ -53,12 +63,24 @@ const bootWith = (flags: ReadonlyArray<string>) =>
       walls: true,
     }
     child.stdin.write(pack(encode(Control.boot, 0, Buffer.from(JSON.stringify(boot)))))
-    const heard = yield* Effect.callback<Uint8Array>((resume) => {
-      const cutter = new Cutter(maxFrameBytes, (frame) => resume(Effect.succeed(frame)))
-      child.stdout.on("data", (bytes: Buffer) => cutter.push(bytes))
-    })
-    return { child, control: readControl(heard) }
+    const frames = yield* Queue.unbounded<Uint8Array>()
+    const cutter = new Cutter(maxFrameBytes, (frame) => Queue.offerUnsafe(frames, frame))
+    child.stdout.on("data", (bytes: Buffer) => cutter.push(bytes))
+    return { child, frames, control: readControl(yield* Queue.take(frames)) }
   })
+
+/** What a runner says up to the first frame of this type. */
+const hearUntil = (frames: Queue.Queue<Uint8Array>, type: number) =>
+  Effect.repeat(Queue.take(frames), { until: (frame) => frame[0] === type })
+
+/** A service that answers how many requests came at most before the promises of one went on. */
+const counter = `let pending = 0, most = 0
+  export default { async fetch() {
+    most = Math.max(most, ++pending)
+    await null
+    pending--
+    return new Response(String(most))
+  } }`
 
 describe("the runner's script", () => {
   it("names nothing that `node -e` would load for its name alone", () => {
@@ -97,6 +119,33 @@ describe("the runner's script", () => {
       assert.strictEqual(control?.type, Control.booted)
       child.stdin.end()
       assert.deepStrictEqual(yield* Effect.promise(() => once(child, "exit")), [0, null])
+    }).pipe(Effect.scoped),
+  )
+
+  it.live("lets promises go on between pieces of what it hears", () =>
+    Effect.gen(function* () {
+      const { child, frames } = yield* bootWith(nodeFlags(64))
+      const code = Buffer.from(counter)
+      child.stdin.write(pack(encodePair(Control.assign, identityOf(programOf(counter)), code)))
+      yield* hearUntil(frames, Outbound.ready)
+      const frameBytes = 1024
+      const padding = "x".repeat(frameBytes)
+      const requests = Array.from({ length: 200 }, (_, id) => {
+        const head = JSON.stringify(["GET", `http://box/?${padding}`, [], false])
+        return pack(encode(Inbound.requestHead, id + 1, Buffer.from(head)))
+      })
+      // All of it is there before the runner looks: more than it may take in one turn.
+      child.kill("SIGSTOP")
+      child.stdin.write(Buffer.concat(requests))
+      yield* Effect.sleep(20)
+      child.kill("SIGCONT")
+      let most = 0
+      for (let n = 0; n < requests.length; n++) {
+        const frame = yield* hearUntil(frames, Outbound.responseChunk)
+        most = Math.max(most, Number(Buffer.from(frame.subarray(headerBytes)).toString()))
+      }
+      assert.isAbove(most, 1)
+      assert.isAtMost(most, (64 * 1024) / frameBytes)
     }).pipe(Effect.scoped),
   )
 
