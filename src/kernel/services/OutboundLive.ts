@@ -25,8 +25,8 @@ import {
   type Sender,
 } from "./Outbound.ts"
 import { passing, passingOut } from "./OutboundHeaders.ts"
+import { RateLimit } from "./RateLimit.ts"
 import type { OutgoingRequest, OutgoingResponse } from "./Runtime.ts"
-import { Turns } from "./Turns.ts"
 
 /** Refused requests recorded per service and minute. */
 const maxDenialsRecorded = 10
@@ -91,8 +91,8 @@ const make = Effect.gen(function* () {
   const goAbroad = yield* makeAbroad(denied)
   const places = new Places()
   const now = () => clock.currentTimeMillisUnsafe()
-  const calls = new Turns<string>(callBurst, callsPerSecond, now)
-  const journeys = new Turns<TenantId>(journeyBurst, journeysPerSecond, now)
+  const calls = new RateLimit<string>(callBurst, callsPerSecond, now)
+  const journeys = new RateLimit<TenantId>(journeyBurst, journeysPerSecond, now)
 
   const takePlace = Effect.fnUntraced(function* ({ name: { tenantId } }: Sender) {
     const full = places.take(tenantId)

@@ -4,14 +4,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 
-import { Turns } from "../../src/kernel/services/Turns.ts"
+import { RateLimit } from "../../src/kernel/services/RateLimit.ts"
 
-describe("Turns", () => {
+describe("RateLimit", () => {
   it("lets a burst through, then so many a second, for each of them", () => {
     let now = 0
-    const turns = new Turns<string>(3, 10, () => now)
+    const limit = new RateLimit<string>(3, 10, () => now)
     const waits = (who: string, count: number) =>
-      Array.from({ length: count }, () => turns.take(who))
+      Array.from({ length: count }, () => limit.take(who))
     assert.deepStrictEqual(waits("a", 5), [0, 0, 0, 100, 200])
     assert.deepStrictEqual(waits("b", 1), [0])
     now = 200
@@ -25,11 +25,11 @@ describe("Turns", () => {
 
   it("forgets nobody who still waits, however many come", () => {
     let now = 0
-    const turns = new Turns<number>(1, 1, () => now)
-    turns.take(-1)
-    turns.take(-1)
-    for (let who = 0; who < 5000; who++) turns.take(who)
+    const limit = new RateLimit<number>(1, 1, () => now)
+    limit.take(-1)
+    limit.take(-1)
+    for (let who = 0; who < 5000; who++) limit.take(who)
     now = 500
-    assert.strictEqual(turns.take(-1), 1500)
+    assert.strictEqual(limit.take(-1), 1500)
   })
 })

@@ -1,9 +1,9 @@
 /**
  * How often something may be done, by whoever does it: so many at once, so many a second after
- * that. Whoever is faster waits for their turn; nobody waits for others.
+ * that. Whoever is faster waits; nobody waits for others.
  */
 
-/** Those who are remembered; beyond it, those who have all their turns again are forgotten. */
+/** Those who are remembered; beyond it, those who have all they may have again are forgotten. */
 const maxRemembered = 1024
 
 interface Account {
@@ -11,8 +11,8 @@ interface Account {
   last: number
 }
 
-/** Turns of many. */
-export class Turns<Who> {
+/** One limit, for each of many. */
+export class RateLimit<Who> {
   readonly #burst: number
   readonly #perSecond: number
   readonly #now: () => number
@@ -34,7 +34,7 @@ export class Turns<Who> {
       if (this.#refilled(account, now) >= this.#burst) this.#accounts.delete(who)
   }
 
-  /** Takes the next turn: how long to wait for it, in milliseconds. */
+  /** Counts once more for `who`: how long to wait before doing it, in milliseconds. */
   take(who: Who): number {
     const now = this.#now()
     if (this.#accounts.size >= maxRemembered) this.#forget(now)
