@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 
+import { stackTracesFlag } from "../realm/StackTraces.ts"
 import { type Command, firstDescriptor } from "./Command.ts"
 import { maxDescriptors } from "./inside/Seal.ts"
 import { assemble } from "./Seccomp.ts"
@@ -97,6 +98,7 @@ export const nodeFlags = (heapMb: number): ReadonlyArray<string> => [
   "--disallow-code-generation-from-strings",
   "--experimental-vm-modules",
   "--disable-sigusr1",
+  stackTracesFlag,
   "--no-warnings",
   "--v8-pool-size=1",
   `--max-old-space-size=${heapMb}`,

@@ -8,6 +8,7 @@ import * as vm from "node:vm"
 import { disarm } from "./Disarm.ts"
 import { Inbound, decode, numberOf } from "./Frame.ts"
 import { type FillRandom, HostFunctions, guard } from "./HostFunctions.ts"
+import { type DescribeCalls, describeStacksWith } from "./StackTraces.ts"
 
 /** What a realm is made of. */
 export interface Bundle {
@@ -33,6 +34,7 @@ interface Realm {
   readonly fail: (error: unknown) => void
   readonly tick: () => void
   readonly reportError: (error: unknown) => void
+  readonly describeCalls: DescribeCalls
 }
 
 const bootstrapScript = (bootstrap: string, cachedData?: Uint8Array): vm.Script =>
@@ -110,12 +112,15 @@ export const prepare = (
   const enter = bootstrapScript(bootstrap, cachedData).runInContext(context) as (
     ...functions: ReadonlyArray<unknown>
   ) => Realm
-  const { receive, start, fail, tick, reportError, ...memory } = enter(...host.functions)
+  const { receive, start, fail, tick, reportError, describeCalls, ...memory } = enter(
+    ...host.functions,
+  )
   const inbound = new Uint8Array(memory.inbound)
   host.connect({ outbound: new Uint8Array(memory.outbound), tick })
 
   process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
   process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))
+  describeStacksWith(describeCalls)
   disarm()
   const assign = (code: string, identity: string) =>
     guard(undefined, () => {

@@ -10,6 +10,7 @@ import { type Instance, type InstanceExit, type Program, StartFailed } from "sol
 
 import type { Assignment } from "../realm/Runner.ts"
 import { Session, identityOf } from "../realm/Session.ts"
+import { stackTracesFlag } from "../realm/StackTraces.ts"
 
 /** Stack of a service's thread, in MiB. */
 const stackMb = 2
@@ -33,7 +34,7 @@ const startThread = (bundles: Bundles, program: Program): Worker =>
     name: `${program.name.tenantId}/${program.name.serviceId}`.slice(0, 64),
     env: {},
     argv: [],
-    execArgv: ["--experimental-vm-modules", "--no-warnings"],
+    execArgv: ["--experimental-vm-modules", "--no-warnings", stackTracesFlag],
     stdin: false,
     stdout: true,
     stderr: true,

@@ -98,6 +98,16 @@ const errors: ReadonlyArray<Scenario> = [
     "Error.prepareStackTrace = (e, sites) => { plunder(sites); for (const s of sites) { attempt(() => plunder(s.getThis())); attempt(() => plunder(s.getFunction())) } return 'x' }; attempt(() => new Error('x').stack); try { null.x } catch (e) { e.stack }",
   ),
   answers(
+    "error-prepare-proxy",
+    "have a proxy called for the stack of an error",
+    "Error.prepareStackTrace = new Proxy(() => {}, { apply(t, self, list) { plunder(self); plunder(list); return 'x' } }); attempt(() => new Error('x').stack); try { null.x } catch (e) { e.stack }",
+  ),
+  answers(
+    "error-unspeakable",
+    "have the host fail to put an error into words",
+    "for (const name of [Symbol('s'), { __proto__: null }, new Proxy(() => {}, { get(...list) { plunder(list) } })]) { const e = new Error('x'); e.name = name; attempt(() => e.stack) }",
+  ),
+  answers(
     "error-capture",
     "capture a stack trace onto outer objects",
     "const o = {}; Error.captureStackTrace(o); plunder(o); Error.stackTraceLimit = Infinity; plunder(new Error('x'))",

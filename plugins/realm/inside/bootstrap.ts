@@ -23,6 +23,7 @@ import { Headers } from "./Headers.ts"
 import { inbound, now, outbound } from "./Host.ts"
 import { fail, receive, start } from "./Instance.ts"
 import { Request, Response } from "./Messages.ts"
+import { describeCalls } from "./Stack.ts"
 import { clearTimer, setTimer, tick } from "./Timers.ts"
 
 /** Where the script around this bundle looks for what it made. */
@@ -91,4 +92,5 @@ realm = {
   fail,
   tick,
   reportError,
+  describeCalls,
 }

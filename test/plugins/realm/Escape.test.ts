@@ -47,7 +47,8 @@ const seen = (value, name = "value") => {
   } catch (error) { seen(error, name + "!") }
 };
 const attempt = (act, name) => { try { const value = act(); seen(value, name); return value } catch (error) { seen(error, name + " threw") } };
-const traps = (name) => new Proxy(function () {}, new Proxy({}, { get: (_, trap) => (...args) => { for (const arg of args) seen(arg, name + " " + String(trap)); return Reflect[trap](...args) } }));
+const spied = (act, name) => new Proxy(act, { apply(_, self, list) { seen(self, name + " this"); seen(list, name + " list"); for (const arg of list) seen(arg, name); return apply(act, self, list) } });
+const traps = (name) => new Proxy(function () {}, new Proxy({}, { get: (_, trap) => spied(Reflect[trap], name + " " + String(trap)) }));
 const everything = async (request, ctx) => {
   attempt(() => new URL("nope"), "url"); attempt(() => new Response("", { status: 1 }), "status");
   attempt(() => new Headers([["a b", "c"]]), "headers"); attempt(() => atob("*"), "atob"); attempt(() => structuredClone(() => {}), "clone");
@@ -95,6 +96,15 @@ const attacks: Readonly<Record<string, string>> = {
   ),
   "call sites": run(
     `Error.prepareStackTrace = (error, sites) => { seen(sites, "sites"); for (const site of sites) { seen(site, "site"); for (const m of ["getThis", "getFunction", "getEvalOrigin", "getTypeName", "getFunctionName", "getPromiseIndex", "getScriptNameOrSourceURL"]) attempt(() => site[m](), m) } return "s" }; attempt(() => new Error("a").stack, "stack"); await everything(request, ctx); for (const act of [() => new URL("nope"), () => null.x]) try { act() } catch (e) { e.stack }`,
+  ),
+  "a proxy that is called for the trace of an error": run(
+    `Error.prepareStackTrace = spied(() => "s", "prepare"); attempt(() => new Error("a").stack, "stack"); try { null.x } catch (e) { seen(e.stack) } await everything(request, ctx)`,
+  ),
+  "an error that cannot be put into words": run(
+    `for (const [name, message] of [[Symbol("s"), ""], ["n", { __proto__: null }], [traps("name"), traps("message")], ["n", { toString: spied(() => "m", "toString") }]]) { const e = new Error("a"); e.name = name; e.message = message; attempt(() => e.stack, "stack"); console.log(e) } const e = new Error("a"); Object.defineProperty(e, "name", { get: spied(() => "n", "getter") }); attempt(() => e.stack, "stack"); Promise.reject(e); await new Promise((r) => setTimeout(r, 5))`,
+  ),
+  "overflow while a trace is put into words": run(
+    `for (let n = 0; n < 20; n++) { const dive = () => { try { void new Error("a").stack } catch (e) { seen(e, "deep") } dive() }; try { dive() } catch (e) { seen(e, "dive") } }`,
   ),
   "call sites of an overflow": run(
     `Error.prepareStackTrace = (error, sites) => { seen(error, "error"); seen(sites, "sites"); for (const site of sites) { attempt(() => site.getThis(), "this"); attempt(() => site.getFunction(), "function") } return "s" }; Error.stackTraceLimit = Infinity; const f = () => f(); try { f() } catch (e) { seen(e.stack); seen(e) }`,
