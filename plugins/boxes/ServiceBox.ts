@@ -2,6 +2,7 @@
  * One service in one box: gives an empty box its program, and is the instance that the kernel
  * holds. It keeps the bounds that the box itself must not be trusted with.
  */
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -16,15 +17,12 @@ import {
   serviceKey,
 } from "solo"
 
-import { Outbound, logBurst, logsPerSecond } from "../realm/Frame.ts"
 import { Session, identityOf } from "../realm/Session.ts"
 import type { Box, Ending } from "./Box.ts"
 import { figuresOf, innermost } from "./Figures.ts"
+import { makePace } from "./Pace.ts"
 import type { Watch } from "./Watch.ts"
 import { Control, encodePair } from "./Wire.ts"
-
-/** Lines a second above which a box is not one of ours any more: ours drops lines by itself. */
-const maxLinesPerSecond = 2 * (logBurst + logsPerSecond)
 
 /**
  * How long a greedy service starts behind everybody, in milliseconds, and which share of its time
@@ -57,18 +55,6 @@ interface Life {
   isStopped: boolean
 }
 
-/** Whether one more line is too many. */
-const lineCount = () => {
-  let second = 0
-  let lines = 0
-  return (): boolean => {
-    const now = Math.floor(performance.now() / 1000)
-    if (now !== second) lines = 0
-    second = now
-    return ++lines > maxLinesPerSecond
-  }
-}
-
 const attach = Effect.fnUntraced(function* (surroundings: Surroundings, program: Program) {
   const exit = yield* Deferred.make<InstanceExit>()
   const isGreedy = surroundings.watch.wasGreedy(serviceKey(program.name))
@@ -84,17 +70,15 @@ const attach = Effect.fnUntraced(function* (surroundings: Surroundings, program:
 })
 
 /** Connects the session with its box, once that has booted. */
-const connect = ({ watch }: Surroundings, life: Life): void => {
+const connect = ({ watch }: Surroundings, life: Life, clock: Clock.Clock): void => {
   const { box, exit, session } = life
-  const isTooMuch = lineCount()
+  const paced = makePace(() => clock.currentTimeMillisUnsafe())
   box.listen({
     frame: (frame) => {
-      if ((frame[0] === Outbound.log || frame[0] === Outbound.logFields) && isTooMuch())
-        box.end({
-          reason: `the service logged more than ${maxLinesPerSecond} lines in a second (linesPerSecond)`,
-          violation: { limit: "linesPerSecond", value: maxLinesPerSecond },
-        })
-      else session.receive(frame)
+      const violation = paced(frame[0]!)
+      if (violation === undefined) return session.receive(frame)
+      const { limit, value } = violation
+      box.end({ reason: `the service's box is too fast: ${limit} is ${value}`, violation })
     },
     ended: (ending) => {
       watch.remove(box, !life.isStopped)
@@ -151,6 +135,7 @@ export const startInBox = (
   program: Program,
 ): Effect.Effect<Instance, StartFailed, Scope.Scope> =>
   Effect.gen(function* () {
+    const clock = yield* Clock.Clock
     const kill = (life: Life) =>
       Effect.suspend(() => {
         life.isStopped = true
@@ -159,7 +144,7 @@ export const startInBox = (
       })
     const life = yield* Effect.acquireRelease(
       Effect.tap(attach(surroundings, program), (life) =>
-        Effect.sync(() => connect(surroundings, life)),
+        Effect.sync(() => connect(surroundings, life, clock)),
       ),
       kill,
     )

@@ -119,8 +119,11 @@ export class Spawner {
   }
 
   #order(order: Order): void {
+    if (this.#child?.pid === undefined) return
     // An order that does not arrive is the process's end, of which all are told.
-    if (this.#child?.pid !== undefined) this.#child.send(order, () => {})
+    this.#child.send(order, () => {})
+    // Whoever stopped it does not keep a box alive that is to be killed.
+    this.#child.kill("SIGCONT")
   }
 
   /** Starts a box. */
@@ -147,6 +150,7 @@ export class Spawner {
     const timer = setTimeout(() => child.kill("SIGKILL"), endTimeoutMs)
     const ended = once(child, "exit").catch(() => {})
     child.stdin?.end()
+    child.kill("SIGCONT")
     await ended
     clearTimeout(timer)
   }

@@ -11,6 +11,7 @@ import type { Readable, Writable } from "node:stream"
 
 import { spawnCommand } from "./Command.ts"
 import { childrenOf, innermost } from "./Figures.ts"
+import { signalOnParentDeath } from "./ParentDeath.ts"
 import { type Rank, setRank } from "./Rank.ts"
 
 /** The first of the files that were handed over: behind the pipes and the channel to the kernel. */
@@ -167,6 +168,8 @@ const end = (): void => {
 }
 
 closeInherited()
+// Stopped by somebody it would not hear that the kernel is gone, and would keep its boxes.
+signalOnParentDeath("SIGCONT")
 process.on("message", (order: Order) => {
   if (order.type === "spawn") return start(order)
   const child = boxes.get(order.id)

@@ -9,7 +9,15 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { type NotRunning, ServiceThrew, type ServiceRequest, type ServiceResponse } from "solo"
 
-import { Inbound, chunkCost, encode, encodeNumber, maxChunkBytes, windowCost } from "./Frame.ts"
+import {
+  Inbound,
+  chunkCost,
+  encode,
+  encodeNumber,
+  kept,
+  maxChunkBytes,
+  windowCost,
+} from "./Frame.ts"
 import { type Head, responseHead } from "./Head.ts"
 
 /** Credit is given back in steps, so that small pieces do not each cost a frame. */
@@ -120,8 +128,8 @@ export class Call {
     if (!this.#began || this.#window <= 0 || body.length > maxChunkBytes) return false
     this.#window -= chunkCost(body.length)
     if (body.length === 0) return true
-    if (this.#pieces === undefined) this.#held.push(body)
-    else Queue.offerUnsafe(this.#pieces, body)
+    if (this.#pieces === undefined) this.#held.push(kept(body))
+    else Queue.offerUnsafe(this.#pieces, kept(body))
     this.#soon(() => this.#settle())
     return true
   }

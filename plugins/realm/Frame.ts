@@ -133,6 +133,13 @@ export const maxTimers = 4096
 /** What a piece of `bytes` bytes takes from the window. Never less than a fixed share. */
 export const chunkCost = (bytes: number): number => (bytes < minChunkCost ? minChunkCost : bytes)
 
+/**
+ * A piece to be held on to: what would keep much more memory than its own is copied. Pieces are cut
+ * out of what was read at once, and a window counts their own bytes.
+ */
+export const kept = (piece: Uint8Array): Uint8Array =>
+  piece.buffer.byteLength > 2 * (piece.length + minChunkCost) ? new Uint8Array(piece) : piece
+
 /** What a frame is before its body: the type, and the id in four bytes. */
 export const headerBytes = 5
 

@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 
-import { chunkCost, maxChunkBytes, windowCost } from "./Frame.ts"
+import { chunkCost, kept, maxChunkBytes, windowCost } from "./Frame.ts"
 
 /** Credit is given back in steps, so that small pieces do not each cost a frame. */
 const creditStep = windowCost / 4
@@ -57,7 +57,7 @@ export class Inlet<E> {
     if (this.#window <= 0 || bytes.length > maxChunkBytes) return false
     if (this.#ending !== undefined) return false
     this.#window -= chunkCost(bytes.length)
-    if (bytes.length > 0) this.#held.push(bytes)
+    if (bytes.length > 0) this.#held.push(kept(bytes))
     this.#arrived?.()
     return true
   }

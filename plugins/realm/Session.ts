@@ -53,8 +53,11 @@ export const identityOf = (program: Program): string =>
     crons: program.crons,
   })
 
-const textOf = ({ body }: Frame): string =>
-  new TextDecoder().decode(body).slice(0, maxMessageLength)
+/** The beginning of a text. It is a copy: a part of a text keeps the whole of it in memory. */
+const cut = (text: string, length: number): string =>
+  text.length <= length ? text : Buffer.from(text.slice(0, length), "utf16le").toString("utf16le")
+
+const textOf = ({ body }: Frame): string => cut(new TextDecoder().decode(body), maxMessageLength)
 
 const headTooLarge: ServiceResponse = { status: 431, headers: [], body: null }
 
@@ -140,7 +143,7 @@ export class Session {
     this.#write({
       time: new Date(this.#now()).toISOString(),
       level,
-      message: message.slice(0, maxLogLength),
+      message: cut(message, maxLogLength),
       ...(fields === undefined ? {} : { fields }),
     })
   }

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type { Program } from "solo"
 
 import { Box } from "../../plugins/boxes/Box.ts"
 import { Enclosure, findTools } from "../../plugins/boxes/Enclosure.ts"
@@ -121,7 +122,7 @@ const forgeries: Readonly<Record<string, string>> = {
   "not to read": "ready(); for (;;);",
 }
 
-const startForger = Effect.fnUntraced(function* (script: string) {
+const startForger = Effect.fnUntraced(function* (script: string, log?: Program["log"]) {
   const enclosure = yield* Effect.acquireRelease(
     Effect.sync(() => new Enclosure("none", findTools(), false)),
     (enclosure) => Effect.sync(() => enclosure.close()),
@@ -145,7 +146,7 @@ const startForger = Effect.fnUntraced(function* (script: string) {
     watch: yield* makeWatch({ stallMs: 1000, cpuWindowMs: 10_000 }),
     responseMb: 16,
   }
-  return yield* startInBox(surroundings, programOf("none"))
+  return yield* startInBox(surroundings, programOf("none", log === undefined ? {} : { log }))
 })
 
 describe("a box that forges", () => {
@@ -170,6 +171,49 @@ describe("a box that forges", () => {
         }).pipe(Effect.scoped),
       6 * patienceMs,
     )
+
+  for (const [what, script, limit] of [
+    [
+      "frames that are cheap to write",
+      "ready(); const many = Buffer.concat(Array.from({ length: 1000 }, () => frame(32))); for (;;) write(many)",
+      "framesPerSecond",
+    ],
+    [
+      "requests that it gives up again",
+      'ready(); for (let id = 1; ; id++) write(Buffer.concat([frame(45, id, \'["b","GET","http://b/",[],null]\'), frame(49, id)]))',
+      "fetchesPerSecond",
+    ],
+    [
+      "lines of the log",
+      "ready(); const many = Buffer.concat(Array.from({ length: 100 }, () => frame(39, 1, 'x'))); for (;;) write(many)",
+      "linesPerSecond",
+    ],
+  ] as const)
+    it.live(`one that floods the kernel with ${what} is ended for it`, () =>
+      Effect.gen(function* () {
+        const instance = yield* startForger(script)
+        const exit = yield* instance.exit
+        assert.strictEqual(exit._tag === "Crashed" ? exit.violation?.limit : exit._tag, limit)
+      }).pipe(Effect.scoped),
+    )
+
+  it.live("lines of the log keep no more in memory than is kept of them", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const script =
+        "ready(); for (let n = 0; n < 1000; n++) send(39, 1, '\u0100' + 'x'.repeat(130000)); send(39, 1, 'end')"
+      const before = process.memoryUsage().rss
+      const heard = yield* Deferred.make<void>()
+      yield* startForger(script, ({ message }) => {
+        lines.push(message)
+        if (message === "end") Deferred.doneUnsafe(heard, Effect.void)
+      })
+      yield* Deferred.await(heard)
+      assert.isTrue(lines.every(({ length }) => length <= 8192))
+      globalThis.gc?.()
+      assert.isBelow(process.memoryUsage().rss - before, maxGrowth)
+    }).pipe(Effect.scoped),
+  )
 
   it.live("an honest one is heard by the same kernel", () =>
     Effect.gen(function* () {

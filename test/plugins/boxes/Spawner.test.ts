@@ -120,14 +120,32 @@ await spawner.close()`
 const driver = sharedBoxes({ pool: 0 })
 
 describe.skipIf(process.platform !== "linux")("the process that starts boxes", () => {
-  it.live("ends its boxes when the kernel was killed, and then itself", () =>
+  for (const isStopped of [false, true])
+    it.live(
+      `${isStopped ? "stopped by somebody " : ""}ends its boxes with the kernel, and itself`,
+      () =>
+        Effect.gen(function* () {
+          const child = yield* startKernel
+          const pids = yield* Effect.promise(() => pidsOf(child))
+          const [own] = childrenOf(child.pid!)
+          assert.isTrue([own!, ...pids].every(isThere))
+          if (isStopped) process.kill(own!, "SIGSTOP")
+          child.kill("SIGKILL")
+          yield* until(() => ![own!, ...pids].some(isThere))
+        }).pipe(Effect.scoped),
+    )
+
+  it.live("kills a box although somebody has stopped it", () =>
     Effect.gen(function* () {
-      const child = yield* startKernel
-      const pids = yield* Effect.promise(() => pidsOf(child))
-      const [own] = childrenOf(child.pid!)
-      assert.isTrue([own!, ...pids].every(isThere))
-      child.kill("SIGKILL")
-      yield* until(() => ![own!, ...pids].some(isThere))
+      const before = spawners()
+      const { box, pid } = yield* startStubborn(yield* makeSpawner([]))
+      process.kill(
+        spawners().find((each) => !before.includes(each))!,
+        "SIGSTOP",
+      )
+      box.end({ reason: "the test" })
+      assert.strictEqual((yield* Deferred.await(box.gone)).reason, "the test")
+      assert.isFalse(isThere(pid))
     }).pipe(Effect.scoped),
   )
 
