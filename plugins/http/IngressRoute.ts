@@ -51,12 +51,20 @@ const untraceable = new Problem({
 /** Whether a URL is one of ingress. */
 const isIngress = (url: string): boolean => url.startsWith("/services/")
 
-/** The origin a service sees: the one the client used, if that can be part of a URL. */
-const makeOriginOf = () => {
-  let known = "localhost"
+/** The host a service sees where the client named none, or none that can be part of a URL. */
+const noHost = "localhost"
+
+const isHost = (host: string): boolean =>
+  /^[A-Za-z0-9.\-_:[\]]{1,255}$/.test(host) && URL.canParse(`http://${host}/`)
+
+/** The host a service sees: the one the client used, if that can be part of a URL. */
+const makeHostOf = () => {
+  // The last one that was good, which need not be looked at again; never the answer for another.
+  let known = noHost
   return (host: string | undefined): string => {
-    if (host === undefined || host === known) return known
-    if (!/^[A-Za-z0-9.\-_:[\]]{1,255}$/.test(host) || !URL.canParse(`http://${host}/`)) return known
+    if (host === undefined) return noHost
+    if (host === known) return host
+    if (!isHost(host)) return noHost
     known = host
     return host
   }
@@ -174,7 +182,7 @@ export const makeCarryIngress = Effect.fnUntraced(function* (
   const capabilities = yield* CapabilityManager
   const shedder = yield* LoadShedder
   const ingress = yield* Ingress
-  const originOf = makeOriginOf()
+  const hostOf = makeHostOf()
 
   const carry: CarryIngress = Effect.fnUntraced(function* (
     request,
@@ -198,7 +206,7 @@ export const makeCarryIngress = Effect.fnUntraced(function* (
         { tenantId, serviceId },
         {
           method,
-          url: `http://${originOf(headers["host"])}${rest.startsWith("/") ? "" : "/"}${rest}`,
+          url: `http://${hostOf(headers["host"])}${rest.startsWith("/") ? "" : "/"}${rest}`,
           headers: toService(headers, id),
           body,
         },

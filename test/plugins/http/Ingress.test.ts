@@ -114,6 +114,19 @@ describe("a request on its way in", () => {
     })
   }
 
+  it("names no host of another request where its own is absent or wrong (promise 6)", async () => {
+    const seen = echo()
+    const theirs = "Host: theirs.example"
+    for (const line of [theirs, "X-No-Host: 1", theirs, "Host: a/b", "Host: a:b"]) {
+      await gateway.raw(
+        `GET /services/acme/greeter/ HTTP/1.0\r\n${line}\r\nAuthorization: Bearer ${rootToken}\r\n\r\n`,
+      )
+    }
+    const hosts = seen.map(({ url }) => new URL(url).host)
+    const none = "localhost"
+    assert.deepStrictEqual(hosts, ["theirs.example", none, "theirs.example", none, none])
+  })
+
   it("streams both ways", async () => {
     echo()
     let controller!: ReadableStreamDefaultController<Uint8Array>
