@@ -6,6 +6,7 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 import { ServiceId } from "solo"
 
 import { Authorization, needs, RequiredPermission } from "./Authorization.ts"
@@ -25,18 +26,38 @@ export const LogLine = Schema.Struct({
   ),
 }).annotate({ identifier: "LogLine" })
 
+/** Whether a time in ISO 8601 is one: of 30 February a parser of dates makes 2 March. */
+const isMoment = (text: string): boolean => {
+  const moment = Date.parse(text)
+  return !Number.isNaN(moment) && new Date(moment).toISOString().startsWith(text.slice(0, 16))
+}
+
+const expected = "a time in ISO 8601 and UTC, such as 2026-01-31T12:00:00Z"
+
+/** A moment in milliseconds since 1970, in ISO 8601 on the wire. */
+const Since = Schema.String.annotate({
+  description: "Only lines at or after this time, in ISO 8601 and UTC.",
+})
+  .check(
+    Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?Z$/, { expected }),
+    Schema.makeFilter(isMoment, { expected }),
+  )
+  .pipe(
+    Schema.decodeTo(
+      Schema.Finite,
+      SchemaTransformation.transform({
+        decode: Date.parse,
+        encode: (moment) => new Date(moment).toISOString(),
+      }),
+    ),
+  )
+
 const read = HttpApiEndpoint.get("read", "/v1/services/:serviceId/logs", {
   params: {
     serviceId: ServiceId.annotate({ description: "The service's name within its tenant." }),
   },
   query: {
-    since: Schema.optionalKey(
-      Schema.String.check(
-        Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?Z$/, {
-          expected: "a time in ISO 8601 and UTC, such as 2026-01-31T12:00:00Z",
-        }),
-      ).annotate({ description: "Only lines at or after this time, in ISO 8601 and UTC." }),
-    ),
+    since: Schema.optionalKey(Since),
     level: Schema.optionalKey(
       Schema.Literals(["debug", "info", "warn", "error"]).annotate({
         description: "Only lines of this level or worse.",

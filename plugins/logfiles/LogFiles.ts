@@ -154,8 +154,8 @@ export class LogFiles {
     const firsts = await this.#firstIds(name)
     const limit = filter.limit ?? maxLinesRead
     // Ids are at least the time in microseconds, so what is before `since` need not be opened.
-    const since = filter.since === undefined ? 0 : Date.parse(filter.since) * 1000 - 1
-    const after = Math.max(filter.after ?? 0, Number.isNaN(since) ? 0 : since)
+    const since = filter.since === undefined ? 0 : filter.since * 1000 - 1
+    const after = Math.max(filter.after ?? 0, since)
     const lines: Array<KeptLine> = []
     let last = 0
     for (const [index, first] of firsts.entries()) {

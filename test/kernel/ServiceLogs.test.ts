@@ -68,7 +68,7 @@ describe("ServiceLogs", () => {
       const logs = yield* ServiceLogs
       const write = yield* logs.open(a)
       const levels = ["debug", "info", "warn", "error"] as const
-      const filter = { level: "warn", since: line(2).time } as const
+      const filter = { level: "warn", since: Date.parse(line(2).time) } as const
       const writeLevels = (from: number) =>
         Effect.sync(() => levels.forEach((level, n) => write(line(from + n, level))))
       yield* writeLevels(0)

@@ -24,8 +24,8 @@ export interface KeptLine extends ServiceLogLine {
 
 /** Which lines to read. */
 export interface LogFilter {
-  /** Only lines at or after this time (ISO 8601). */
-  readonly since?: string | undefined
+  /** Only lines at or after this time, in milliseconds since 1970. */
+  readonly since?: number | undefined
   /** Only lines of this level or worse: debug < info < warn < error. */
   readonly level?: ServiceLogLevel | undefined
   /** Only lines after the one with this id. */
@@ -39,7 +39,7 @@ const severity: Record<ServiceLogLevel, number> = { debug: 0, info: 1, warn: 2, 
 /** Whether `filter` lets `line` pass, its limit aside. */
 export const passes = ({ after, level, since }: LogFilter, line: KeptLine): boolean =>
   (after === undefined || line.id > after) &&
-  (since === undefined || line.time >= since) &&
+  (since === undefined || Date.parse(line.time) >= since) &&
   (level === undefined || severity[line.level] >= severity[level])
 
 /** Lines could not be kept, or not be read. */

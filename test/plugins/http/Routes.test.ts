@@ -239,6 +239,32 @@ describe("services", () => {
       "service-not-found",
     )
   })
+
+  it("reads a log from a time on, however precisely that is said", async () => {
+    await gateway.deploy(spec("clock"))
+    const times = ["11:59:59.999", "12:00:00.000", "12:00:00.500"]
+    const lines = times.map((time) => ({
+      time: `2026-01-01T${time}Z`,
+      level: "info" as const,
+      message: time,
+    }))
+    gateway.kernel.lines.set("acme/clock", lines)
+    const since = (time: string) => gateway.call(`/v1/services/clock/logs?since=${time}`)
+    for (const time of ["12:00", "12:00:00", "12:00:00.0", "12:00:00.000", "12:00:00.000000000"]) {
+      const { items } = await page(await since(`2026-01-01T${time}Z`))
+      assert.deepStrictEqual(items, lines.slice(1), time)
+    }
+    for (const time of [
+      "2026-99-99T99:99Z",
+      "2026-02-30T00:00Z",
+      "2026-01-01T24:00:00Z",
+      "2026-01-01T12:00:60Z",
+      "2026-01-01T12:00:00",
+    ]) {
+      const { errors } = await assertProblem(await since(time), 400, "invalid-request")
+      assert.deepStrictEqual(errors?.[0]?.path, ["query", "since"], time)
+    }
+  })
 })
 
 describe("health and recovery", () => {

@@ -123,7 +123,7 @@ describe("LogFiles", () => {
     const whole = await files.read(a, {})
     const from = whole[0]!
     assert.deepStrictEqual(await files.read(a, { after: from.id, limit: 5 }), whole.slice(1, 6))
-    const since = whole[20]!.time
+    const since = Date.parse(whole[20]!.time)
     assert.deepStrictEqual(await files.read(a, { since }), whole.slice(20))
     assert.deepStrictEqual(await files.read(a, { level: "warn" }), [])
   })
