@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url"
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as OpenApi from "effect/http-api/OpenApi"
 
+import { Api } from "../../plugins/http/Api.ts"
 import { dataDirectory, kernel, ready } from "../process/KernelProcess.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
@@ -31,6 +33,28 @@ const firstCells = (head: string): ReadonlyArray<string> => {
     )
 }
 
+/** The query parameters that the commands give, by the path they give them to. */
+const givenParameters = blocks.flatMap((block) =>
+  [...block.matchAll(/\$URL(\/[^\s"?]*)\?([^\s"]*)/g)].flatMap(([, path, query]) =>
+    [...new URLSearchParams(query).keys()].map((name) => `${path} ${name}`),
+  ),
+)
+
+interface Document {
+  readonly paths: Record<string, Record<string, Operation>>
+}
+interface Operation {
+  readonly parameters?: ReadonlyArray<{ readonly name: string; readonly in: string }>
+}
+
+/** The query parameters that there are. Others are ignored, which a reader would not notice. */
+const declaredParameters = (): Array<string> =>
+  Object.entries((OpenApi.fromApi(Api) as unknown as Document).paths).flatMap(([path, methods]) =>
+    Object.values(methods).flatMap(({ parameters = [] }) =>
+      parameters.filter((one) => one.in === "query").map(({ name }) => `${path} ${name}`),
+    ),
+  )
+
 const sources = ["src", "plugins"].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts"))
@@ -49,6 +73,11 @@ describe("docs/operations.md", () => {
         name,
       )
     }
+  })
+
+  it("gives routes the query parameters that they have", () => {
+    assert.include(givenParameters, "/v1/verification/fix missingServices")
+    assert.includeMembers(declaredParameters(), givenParameters)
   })
 
   it.live(
