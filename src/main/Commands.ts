@@ -57,7 +57,9 @@ const restoreCommand = Command.make(
   {
     path: Argument.String("path").pipe(Argument.withDescription("The backup")),
     overwrite: Flag.Boolean("overwrite").pipe(
-      Flag.withDescription("Replace what is there; it is moved aside"),
+      Flag.withDescription(
+        "Also where the directory is not empty: its database is moved aside, all else stays",
+      ),
       Flag.withDefault(false),
     ),
     acceptDamage,

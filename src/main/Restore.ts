@@ -1,7 +1,7 @@
 /**
  * `node dist/main.js restore <path>`: puts a backup in the place of a data directory's database. To
- * be run while holding the data directory, so with no kernel on it. What is replaced is moved aside,
- * never deleted; at every moment in between a start either works or is refused.
+ * be run while holding the data directory, so with no kernel on it. The database that is replaced is
+ * moved aside, never deleted; at every moment in between a start either works or is refused.
  */
 import {
   copyFileSync,
@@ -41,7 +41,7 @@ export interface RestoreOptions {
   readonly path: string
   /** The database file to put in place; its directory is made if it is missing. */
   readonly database: string
-  /** Replace what is there; it is moved aside. */
+  /** Also where the directory is not empty: its database is moved aside, all else stays. */
   readonly overwrite?: boolean
   /** Restore even a damaged backup: the verifier then reports what is missing. */
   readonly acceptDamage?: boolean
@@ -57,7 +57,7 @@ const refusal = ({ path, database, overwrite = false }: RestoreOptions): string 
     ? readdirSync(directory).filter((name) => !spared.has(name))
     : []
   if (overwrite || there.length === 0) return undefined
-  return `${directory} is not empty (${there.slice(0, 3).join(", ")}); say --overwrite to replace it (it is moved aside), or choose another directory`
+  return `${directory} is not empty (${there.slice(0, 3).join(", ")}); say --overwrite to restore into it (only its database is moved aside, all else stays), or choose another directory`
 }
 
 /**

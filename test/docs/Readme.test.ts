@@ -19,6 +19,9 @@ const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```(?:\n\n```json\n([\s\S]*
   ([, commands, output]) => ({ commands: commands!, output }),
 )
 
+/** What is outside all code blocks. */
+const prose = readme.replaceAll(/```[\s\S]*?```/g, "")
+
 const shape = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(shape)
   if (typeof value === "object" && value !== null) {
@@ -28,6 +31,10 @@ const shape = (value: unknown): unknown => {
 }
 
 describe("README", () => {
+  it("gives no command where it is not tried", () => {
+    assert.notMatch(prose, /node dist\/main\.js/)
+  })
+
   it.live(
     "does what it shows",
     () =>
@@ -43,6 +50,8 @@ describe("README", () => {
             .replaceAll("data/", `${dataDir}/`)
             .replaceAll("backup.db", `${dataDir}/../backup.db`)
           const kills = script.includes("kill -9")
+          const restores = script.includes("main.js restore")
+          if (restores) yield* Effect.promise(() => running.end("SIGINT"))
           const done = spawnSync("bash", ["-c", script], {
             cwd: root,
             encoding: "utf8",
@@ -50,7 +59,7 @@ describe("README", () => {
           })
           ran += 1
           assert.strictEqual(done.status === 28 ? 0 : done.status, 0, `${commands}\n${done.stderr}`)
-          if (kills) {
+          if (kills || restores) {
             yield* Effect.promise(() => running.ended)
             running = yield* kernel({ dataDir })
             yield* Effect.promise(() => ready(running))
