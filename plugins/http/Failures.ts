@@ -59,7 +59,19 @@ type Special =
   | "RootTokenKept"
   | "MasterKeysKept"
 
+const ingressNames: Record<IngressError["_tag"], ProblemName> = {
+  ServiceNotFound: "service-not-found",
+  RequestTimedOut: "service-timed-out",
+  ServiceThrew: "service-failed",
+  NotRunning: "service-not-running",
+  Overloaded: "service-overloaded",
+}
+
+/** The problems that `Ingress` has with a request. */
+export const ingressProblems: ReadonlyArray<ProblemName> = Object.values(ingressNames)
+
 const names: Record<Exclude<KernelError["_tag"], Special>, ProblemName> = {
+  ...ingressNames,
   InvalidToken: "unauthenticated",
   Forbidden: "forbidden",
   WouldWiden: "would-widen",
@@ -73,7 +85,6 @@ const names: Record<Exclude<KernelError["_tag"], Special>, ProblemName> = {
   SecretNotFound: "secret-not-found",
   DataKeyDamaged: "secret-damaged",
   ServiceConflict: "service-conflict",
-  ServiceNotFound: "service-not-found",
   SourceTooLarge: "source-too-large",
   TooManyServices: "too-many-services",
   StartFailed: "start-failed",
@@ -88,10 +99,6 @@ const names: Record<Exclude<KernelError["_tag"], Special>, ProblemName> = {
   LogClosed: "kernel-stopping",
   LogOverloaded: "log-overloaded",
   EventTooLarge: "event-too-large",
-  RequestTimedOut: "service-timed-out",
-  ServiceThrew: "service-failed",
-  NotRunning: "service-not-running",
-  Overloaded: "service-overloaded",
 }
 
 /** The problem that a failure of the kernel is for the client. */

@@ -5,6 +5,7 @@
  */
 import type { Permission } from "solo"
 
+import { ingressProblems } from "./Failures.ts"
 import { problemKind, problemType, type ProblemName } from "./ProblemCatalogue.ts"
 
 /** The path of ingress, as the document writes it. */
@@ -19,38 +20,47 @@ export const docsPath = "/docs"
 /** Methods of ingress that OpenAPI can express. */
 const ingressMethods = ["get", "put", "post", "delete", "options", "head", "patch"] as const
 
-const problemContent = (name: ProblemName) => ({
-  description: `${problemKind(name).title}. ${problemKind(name).about}`,
-  content: {
-    "application/problem+json": {
-      schema: {
-        type: "object",
-        required: ["type", "title", "status", "detail", "requestId"],
-        properties: {
-          type: { type: "string", const: problemType(name) },
-          title: { type: "string" },
-          status: { type: "integer" },
-          detail: { type: "string" },
-          requestId: { type: "string" },
-        },
-      },
-    },
+const problemSchema = (name: ProblemName) => ({
+  type: "object",
+  required: ["type", "title", "status", "detail", "requestId"],
+  properties: {
+    type: { type: "string", const: problemType(name) },
+    title: { type: "string" },
+    status: { type: "integer" },
+    detail: { type: "string" },
+    requestId: { type: "string" },
   },
 })
 
-const ingressProblems = [
+/** The response that is one of `names`, which have their status in common. */
+const describeStatus = (names: ReadonlyArray<ProblemName>) => ({
+  description: names
+    .map((name) => `${problemKind(name).title}. ${problemKind(name).about}`)
+    .join("\n\n"),
+  content: { "application/problem+json": { schema: { oneOf: names.map(problemSchema) } } },
+})
+
+const describeProblems = (names: ReadonlyArray<ProblemName>) =>
+  Object.fromEntries(
+    [...Map.groupBy(names, (name) => String(problemKind(name).status))].map(([status, some]) => [
+      status,
+      describeStatus(some),
+    ]),
+  )
+
+/** What a request to a service may come to: on its way to `Ingress`, and there. */
+const problems: ReadonlyArray<ProblemName> = [
   "invalid-request",
   "unauthenticated",
   "forbidden",
-  "service-not-found",
   "rate-exceeded",
   "tenant-overloaded",
   "kernel-overloaded",
+  "kernel-stopping",
   "body-too-large",
-  "service-failed",
-  "service-not-running",
-  "service-timed-out",
-] as const satisfies ReadonlyArray<ProblemName>
+  "internal-error",
+  ...ingressProblems,
+]
 
 const parameter = (name: string, description: string) => ({
   name,
@@ -74,9 +84,7 @@ const ingressOperation = (method: string) => ({
   ],
   responses: {
     default: { description: "What the service answers." },
-    ...Object.fromEntries(
-      ingressProblems.map((name) => [String(problemKind(name).status), problemContent(name)]),
-    ),
+    ...describeProblems(problems),
   },
 })
 

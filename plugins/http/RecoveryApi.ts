@@ -25,7 +25,7 @@ const report = HttpApiEndpoint.get("report", "/v1/recovery", {
 
 const replay = HttpApiEndpoint.post("replay", "/v1/recovery/replay", {
   success: Report,
-  error: answers("log-overloaded", "storage-unavailable", "storage-full", "request-timed-out"),
+  error: answers("request-timed-out"),
 })
   .annotate(RequiredPermission, needs("root"))
   .annotate(OpenApi.Summary, "Recover again")

@@ -7,7 +7,6 @@ import * as Option from "effect/Option"
 import { Replayer } from "solo"
 
 import { Api } from "./Api.ts"
-import { fromKernel } from "./Failures.ts"
 import { problem } from "./Problem.ts"
 
 /** The handlers of the group `recovery`. */
@@ -28,7 +27,7 @@ export const RecoveryHandlers = HttpApiBuilder.group(
             onSome: Effect.succeed,
           }),
         ),
-      replay: () => Effect.mapError(replayer.replayDeployments, fromKernel),
+      replay: () => replayer.replayDeployments,
     })
   }),
 )

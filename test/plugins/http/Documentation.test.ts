@@ -18,6 +18,16 @@ interface Operation {
   readonly summary?: string
   readonly description?: string
   readonly security?: ReadonlyArray<unknown>
+  readonly responses: Record<string, { readonly content?: Record<string, MediaType> }>
+}
+interface MediaType {
+  readonly schema?: DescribedSchema
+}
+interface DescribedSchema {
+  readonly $ref?: string
+  readonly properties?: { readonly type?: { readonly const?: string } }
+  readonly oneOf?: ReadonlyArray<DescribedSchema>
+  readonly anyOf?: ReadonlyArray<DescribedSchema>
 }
 interface Document {
   readonly paths: Record<string, Record<string, Operation>>
@@ -25,6 +35,16 @@ interface Document {
 
 const fetchDocument = async () =>
   (await (await fetch(`${gateway.url}/openapi.json`)).json()) as Document
+
+/** The problems that a status of an operation may mean, by what names them in the document. */
+const problemsOf = ({ responses }: Operation) =>
+  Object.entries(responses).flatMap(([status, { content }]) => {
+    const schema = content?.["application/problem+json"]?.schema
+    if (schema === undefined) return []
+    return (schema.oneOf ?? schema.anyOf ?? [schema]).map(
+      ({ $ref, properties }) => `${status} ${$ref ?? properties?.type?.const}`,
+    )
+  })
 
 describe("/openapi.json", () => {
   it("is a valid OpenAPI document", async () => {
@@ -46,6 +66,41 @@ describe("/openapi.json", () => {
         `${method} ${template}`,
       )
     }
+  })
+
+  it("describes every problem that ingress answers with, also where they share a status", async () => {
+    const { paths } = await fetchDocument()
+    const methods = paths["/services/{tenantId}/{serviceId}/{path}"]!
+    const names = [
+      "invalid-request",
+      "unauthenticated",
+      "forbidden",
+      "service-not-found",
+      "body-too-large",
+      "rate-exceeded",
+      "tenant-overloaded",
+      "internal-error",
+      "service-failed",
+      "service-not-running",
+      "service-overloaded",
+      "kernel-overloaded",
+      "kernel-stopping",
+      "service-timed-out",
+    ] as const
+    for (const [method, operation] of Object.entries(methods)) {
+      assert.sameMembers(
+        problemsOf(operation),
+        names.map((name) => `${problemKinds[name].status} ${problemType(name)}`),
+        method,
+      )
+    }
+  })
+
+  it("declares no problem of recovering again that cannot be", async () => {
+    const { paths } = await fetchDocument()
+    const declared = problemsOf(paths["/v1/recovery/replay"]!["post"]!).join(" ")
+    assert.include(declared, "RequestTimedOut")
+    assert.notMatch(declared, /Storage|LogOverloaded/)
   })
 
   it("gives every problem its own type", () => {
