@@ -16,11 +16,16 @@ import {
   maxServiceId,
 } from "./Frame.ts"
 
-/** The text of a request's head, or `undefined` where it is too large for a frame. */
+const lengthOf = (headers: ServiceRequest["headers"]): number =>
+  headers.reduce((length, [name, value]) => length + name.length + value.length, 0)
+
+/** The text of a request's head, or `undefined` where it is too large for a message. */
 export const requestHead = (request: ServiceRequest): Uint8Array | undefined => {
   const { method, url, headers, body } = request
   const text = Buffer.from(JSON.stringify([method, url, headers, body !== null]))
-  return text.length > maxBodyBytes || headers.length > maxHeaders ? undefined : text
+  if (text.length > maxBodyBytes || headers.length > maxHeaders) return undefined
+  // A head this short cannot have too long headers: they are not measured for every request.
+  return text.length > maxHeaderLength && lengthOf(headers) > maxHeaderLength ? undefined : text
 }
 
 /** The head of a response, and whether a body follows. */

@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import type { Program } from "solo"
+import type { Program, ServiceRequest } from "solo"
 
 import { firstPieceMs } from "../../../plugins/realm/Call.ts"
 import {
@@ -361,6 +361,23 @@ describe("Session", () => {
       const { session } = yield* open
       const response = yield* session.request({ ...get, url: `http://a/${"x".repeat(200_000)}` })
       assert.strictEqual(response.status, 431)
+    }).pipe(Effect.scoped),
+  )
+
+  it.effect("hands on as many headers as a message may have, and answers 431 to more", () =>
+    Effect.gen(function* () {
+      const { sent, session } = yield* open
+      const ask = (headers: ServiceRequest["headers"]) =>
+        Effect.forkChild(session.request({ ...get, headers }), { startImmediately: true })
+      const long = [["x", "x".repeat(65_535)]] as const
+      const many = Array.from({ length: 256 }, (_, n) => [`x-${n}`, ""] as const)
+      for (const most of [long, many]) {
+        yield* ask(most)
+        const more = yield* ask([...most, ["y", ""]])
+        assert.strictEqual(sent.length, 1)
+        assert.strictEqual(decode(sent.pop())!.type, Inbound.requestHead)
+        assert.strictEqual((yield* Fiber.join(more)).status, 431)
+      }
     }).pipe(Effect.scoped),
   )
 })
