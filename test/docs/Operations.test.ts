@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process"
 import { readdirSync, readFileSync, rmSync } from "node:fs"
+import { constants } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -12,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as OpenApi from "effect/http-api/OpenApi"
 
 import { Api } from "../../plugins/http/Api.ts"
+import { stopSignals } from "../../src/main/Signals.ts"
 import { dataDirectory, kernel, ready } from "../process/KernelProcess.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
@@ -73,6 +75,12 @@ describe("docs/operations.md", () => {
         name,
       )
     }
+  })
+
+  it("names the exit code of every second signal", () => {
+    const [, codes = ""] = /A\s+second\s+signal ends it at once \(([^)]*)\)/.exec(guide) ?? []
+    const bySignal = stopSignals.map((signal) => 128 + constants.signals[signal])
+    assert.sameMembers(codes.split(", ").map(Number), bySignal)
   })
 
   it("gives routes the query parameters that they have", () => {

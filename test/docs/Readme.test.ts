@@ -4,11 +4,14 @@
  */
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
+import { constants } from "node:os"
 import { fileURLToPath } from "node:url"
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 
+import { exitCodes } from "../../src/main/Exit.ts"
+import { stopSignals } from "../../src/main/Signals.ts"
 import { dataDirectory, kernel, ready } from "../process/KernelProcess.ts"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
@@ -33,6 +36,15 @@ const shape = (value: unknown): unknown => {
 describe("README", () => {
   it("gives no command where it is not tried", () => {
     assert.notMatch(prose, /node dist\/main\.js/)
+  })
+
+  it("names every exit code, and no other", () => {
+    const [, codes = ""] = /Exit codes: ([^]*?)\n\n/.exec(readme) ?? []
+    const bySignal = stopSignals.map((signal) => 128 + constants.signals[signal])
+    assert.sameMembers([...codes.matchAll(/\b\d+\b/g)].map(Number), [
+      ...Object.values(exitCodes),
+      ...bySignal,
+    ])
   })
 
   it.live(
