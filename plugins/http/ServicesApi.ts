@@ -35,6 +35,9 @@ const writeProblems = [
   "request-timed-out",
 ] as const
 
+const grants =
+  "A spec that names `secrets` also needs the permission secrets, one that names `services` the permission invoke on each of them (in the whole tenant for `*`)"
+
 const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
   payload: ServiceSpec.annotate({ identifier: "ServiceSpec" }),
   success: [View.pipe(HttpApiSchema.status(201)), View],
@@ -56,7 +59,7 @@ const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
   .annotate(OpenApi.Summary, "Deploy a service")
   .annotate(
     OpenApi.Description,
-    "Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. A spec that names `secrets` also needs the permission secrets, one that names `services` the permission invoke on each of them; a token that is bound to a service deploys that service only.",
+    `Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. ${grants}; a token that is bound to a service deploys that service only.`,
   )
 
 const list = HttpApiEndpoint.get("list", "/v1/services", {
@@ -145,7 +148,7 @@ const swap = HttpApiEndpoint.put("swap", "/v1/services/:serviceId", {
   .annotate(OpenApi.Summary, "Swap a service for a new revision")
   .annotate(
     OpenApi.Description,
-    "Starts the new revision beside the old one, asks its `healthPath`, and hands over without dropping a request: each is answered wholly by one of them. 200 means that the new revision lived through the rollback window, and is what a restart brings back. On any other answer the old one goes on. The identical spec changes nothing. A spec that names `secrets` also needs the permission secrets.",
+    `Starts the new revision beside the old one, asks its \`healthPath\`, and hands over without dropping a request: each is answered wholly by one of them. 200 means that the new revision lived through the rollback window, and is what a restart brings back. On any other answer the old one goes on. The identical spec changes nothing. ${grants}.`,
   )
 
 const rollback = HttpApiEndpoint.post("rollback", "/v1/services/:serviceId/rollback", {
@@ -158,7 +161,7 @@ const rollback = HttpApiEndpoint.post("rollback", "/v1/services/:serviceId/rollb
   .annotate(OpenApi.Summary, "Roll a service back")
   .annotate(
     OpenApi.Description,
-    "Swaps back to the revision that ran before this one, under its old number; once more swaps forth again. While a swap is under way, ends it instead.",
+    "Swaps back to the revision that ran before this one, under its old number; once more swaps forth again. While a swap is under way, ends it instead. Whatever that revision's spec names, this needs the permission deploy only.",
   )
 
 /** The group `services`. */

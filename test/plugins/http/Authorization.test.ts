@@ -285,6 +285,18 @@ describe("a spec that names secrets", () => {
     const bound = { permissions: ["deploy", "secrets"], serviceId: "keeper" }
     assert.strictEqual((await deploy(bound)).status, 201)
   })
+
+  it("is rolled back to with deploy alone, as docs/security.md says", async () => {
+    const json = { ...spec("reader"), secrets: ["key"] }
+    assert.strictEqual((await gateway.deploy(json)).status, 201)
+    const authorization = await bearer({ permissions: ["deploy"] })
+    const call = (method: string, path: string, sent?: object) =>
+      gateway.call(path, { method, json: sent, headers: { authorization } })
+    const put = await call("PUT", "/v1/services/reader", spec("reader", "export default 2"))
+    assert.strictEqual(put.status, 200)
+    assert.strictEqual((await call("POST", "/v1/services/reader/rollback")).status, 200)
+    await assertProblem(await call("PUT", "/v1/services/reader", json), 403, "forbidden")
+  })
 })
 
 describe("a token's own tenant", () => {

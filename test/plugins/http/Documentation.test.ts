@@ -68,6 +68,16 @@ describe("/openapi.json", () => {
     }
   })
 
+  it("says of every route that takes a spec what the spec needs", async () => {
+    const { paths } = await fetchDocument()
+    const { post } = paths["/v1/services"]!
+    const { put } = paths["/v1/services/{serviceId}"]!
+    for (const operation of [post, put]) {
+      assert.match(operation!.description!, /`secrets` also needs the permission secrets/)
+      assert.match(operation!.description!, /`services` the permission invoke on each/)
+    }
+  })
+
   it("describes every problem that ingress answers with, also where they share a status", async () => {
     const { paths } = await fetchDocument()
     const methods = paths["/services/{tenantId}/{serviceId}/{path}"]!
