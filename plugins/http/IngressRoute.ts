@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import {
   CapabilityManager,
   Ingress,
+  mayHaveBody,
   type ServiceId,
   type ServiceName,
   ServiceNotFound,
@@ -101,9 +102,6 @@ const notAResponse = problem(
   "the service answered with a status or header that HTTP does not allow",
 )
 
-/** Statuses that never have a body, whatever a service sends with them. */
-const bodiless: ReadonlySet<number> = new Set([204, 205, 304])
-
 /** Node holds a head back until something is written, which a stream of events may do much later. */
 const nothing = Stream.make(new Uint8Array(0))
 
@@ -137,7 +135,7 @@ const respond = (
     headers: { ...rest, "x-request-id": requestId } as Record<string, string>,
   }
   const response =
-    body === null || isHeadOnly || bodiless.has(status)
+    body === null || !mayHaveBody(method, status)
       ? HttpServerResponse.empty(options)
       : whole === undefined
         ? HttpServerResponse.stream(Stream.concat(nothing, body), options)

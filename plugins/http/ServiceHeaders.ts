@@ -3,21 +3,7 @@
  * and pass neither way; the caller's credentials never reach a service; what a service sends is
  * checked, because it is other people's code.
  */
-import type { ServiceRequest, ServiceResponse } from "solo"
-
-/** Headers of one connection (RFC 9110, 7.6.1), and what only proxies exchange. */
-const hopByHop: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
-])
+import { declaredHopByHop, hopByHop, type ServiceRequest, type ServiceResponse } from "solo"
 
 /** Headers that are for the gateway, or that it sets itself. */
 const forGateway: ReadonlySet<string> = new Set([
@@ -27,18 +13,12 @@ const forGateway: ReadonlySet<string> = new Set([
   "expect",
 ])
 
-/** Headers that a client's `Connection` header declares to be of one connection. */
-const declared = (connection: string | undefined): ReadonlySet<string> | undefined =>
-  connection === undefined || /^(?:keep-alive|close)$/i.test(connection)
-    ? undefined
-    : new Set(connection.toLowerCase().split(/[\s,]+/))
-
 /** The headers a service sees. */
 export const toService = (
   headers: Readonly<Record<string, string | undefined>>,
   requestId: string,
 ): ServiceRequest["headers"] => {
-  const dropped = declared(headers["connection"])
+  const dropped = declaredHopByHop(headers["connection"])
   const passed: Array<readonly [string, string]> = [["x-request-id", requestId]]
   for (const name in headers) {
     const value = headers[name]
@@ -73,7 +53,7 @@ export const toClient = (
     if (!token.test(given) || !text.test(value)) return notHeaders
     const name = given.toLowerCase()
     if (name === "connection")
-      for (const one of declared(value) ?? []) (dropped ??= new Set()).add(one)
+      for (const one of declaredHopByHop(value) ?? []) (dropped ??= new Set()).add(one)
     if (hopByHop.has(name) || name === "x-request-id") continue
     const before = passed[name]
     if (name === "set-cookie") {

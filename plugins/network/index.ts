@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import {
   AddressRefused,
   definePlugin,
+  mayHaveBody,
   Network,
   NetworkFailed,
   type NetworkRequest,
@@ -42,9 +43,6 @@ const NetworkSettings = Schema.Struct({
 /** Reads of one pull; each is at most as long as Node buffers. */
 const readsAtOnce = 4
 
-/** Responses that have no body, whatever their headers say. */
-const bodiless = new Set([204, 205, 304])
-
 const pairsOf = (raw: ReadonlyArray<string>): ReadonlyArray<readonly [string, string]> => {
   const pairs: Array<readonly [string, string]> = []
   for (let at = 0; at + 1 < raw.length; at += 2) pairs.push([raw[at]!.toLowerCase(), raw[at + 1]!])
@@ -71,7 +69,7 @@ const responseOf = (
 ): OutgoingResponse => {
   const status = message.statusCode!
   const given = pairsOf(message.rawHeaders)
-  if (method === "HEAD" || bodiless.has(status)) return { status, headers: given, body: null }
+  if (!mayHaveBody(method, status)) return { status, headers: given, body: null }
   const told = isGzip(message)
     ? given.filter(([name]) => name !== "content-encoding" && name !== "content-length")
     : given

@@ -2,23 +2,10 @@
  * Which headers pass out of a service and back into it. Those of one connection are whoever makes
  * the connection's business; a service that could set them could smuggle a second request.
  */
+import { declaredHopByHop, hopByHop } from "../../domain/Http.ts"
 import type { OutgoingRequest } from "./Runtime.ts"
 
 type Headers = OutgoingRequest["headers"]
-
-/** Headers of one connection (RFC 9110, 7.6.1). */
-const ofConnection: ReadonlySet<string> = new Set([
-  "connection",
-  "http2-settings",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-])
 
 /** What the kernel says about a request itself. */
 const ofRequest: ReadonlySet<string> = new Set(["content-length", "expect", "host"])
@@ -29,12 +16,12 @@ export const passingOut = (headers: Headers): Headers =>
 
 /** The headers that pass either way, in lower case, without those that `connection` declares to be of one connection. */
 export const passing = (headers: Headers): Headers => {
-  const declared = new Set<string>()
+  const dropped = new Set(hopByHop)
   for (const [name, value] of headers)
     if (name.toLowerCase() === "connection")
-      for (const word of value.toLowerCase().split(",")) declared.add(word.trim())
+      for (const declared of declaredHopByHop(value) ?? []) dropped.add(declared)
   return headers.flatMap(([given, value]) => {
     const name = given.toLowerCase()
-    return ofConnection.has(name) || declared.has(name) ? [] : [[name, value] as const]
+    return dropped.has(name) ? [] : [[name, value] as const]
   })
 }

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 
 import { draft } from "../../domain/Event.ts"
+import { mayHaveBody } from "../../domain/Http.ts"
 import { serviceKey, type TenantId } from "../../domain/Identifier.ts"
 import { makeRecorder } from "../log/Recorder.ts"
 import { makeAbroad } from "./Abroad.ts"
@@ -68,16 +69,11 @@ const limited = (body: Body, what: string): Body => {
   )
 }
 
-const bodiless = new Set([204, 205, 304])
-
 /** The response as its service may have it. */
 const delivered = (request: OutgoingRequest, response: OutgoingResponse): OutgoingResponse => ({
   status: response.status,
   headers: passing(response.headers),
-  body:
-    request.method === "HEAD" || bodiless.has(response.status)
-      ? null
-      : limited(response.body, "response"),
+  body: mayHaveBody(request.method, response.status) ? limited(response.body, "response") : null,
 })
 
 const make = Effect.gen(function* () {
