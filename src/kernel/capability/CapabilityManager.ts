@@ -181,6 +181,8 @@ export class CapabilityManager extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<TokenView>>
     /** The tenants that have tokens. */
     readonly tenants: Effect.Effect<ReadonlyArray<TenantId>>
+    /** The time by which tokens expire, in milliseconds since 1970: it never runs backwards. */
+    readonly now: Effect.Effect<number>
     /** Replaces the root token. Only root may ask. */
     readonly rotateRoot: (
       bearer: Bearer,

@@ -224,6 +224,7 @@ const make = Effect.fnUntraced(function* (options: CapabilityOptions) {
     ),
 
     tenants: Effect.sync(() => [...index.tenants()]),
+    now: clock.currentTimeMillis,
     rotateRoot,
     cleanup: cleaner.cleanup,
     flush: Effect.andThen(flush, writer.flush),

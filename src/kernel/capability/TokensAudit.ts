@@ -2,7 +2,6 @@
  * Compares tokens in all three places: rows on disk, the index in memory, and, when everything is
  * looked at, the log. What was granted, revoked or expired meanwhile is nobody's inconsistency.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -172,7 +171,8 @@ const look = Effect.fnUntraced(function* (full: boolean) {
   if (full) yield* readLog(logged, 0, lastId)
   const rows = yield* readRows
   const memory = yield* readMemory
-  const now = yield* Clock.currentTimeMillis
+  // By the clock that they expire by: the machine's may have been set back.
+  const now = yield* CapabilityManager.use((manager) => manager.now)
   // What the log says since then is about tokens that were in flux while they were looked at.
   const later: Logged = { granted: new Map(logged.granted), revoked: new Set() }
   yield* readLog(later, lastId, yield* events.lastId)

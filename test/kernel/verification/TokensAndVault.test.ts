@@ -267,6 +267,19 @@ describe("verification of tokens, in memory", () => {
     }).pipe(run(newDatabase())),
   )
 
+  it.effect.each([
+    ["its row still there", found()],
+    ["its row removed", Effect.flatMap(CapabilityManager, ({ cleanup }) => cleanup)],
+  ] as const)("nor is it when the clock is set back, %s (promise 2)", ([, meanwhile]) =>
+    Effect.gen(function* () {
+      yield* grant({ ttlSeconds: 60 })
+      yield* TestClock.adjust("61 seconds")
+      yield* meanwhile
+      yield* TestClock.adjust("-61 seconds")
+      assert.deepStrictEqual(yield* found(), [])
+    }).pipe(run(newDatabase())),
+  )
+
   it.live("a token that waits to be stored is not missed on disk", () =>
     Effect.gen(function* () {
       const filename = newDatabase()
