@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
+import * as Scheduler from "effect/Scheduler"
 import * as TestClock from "effect/testing/TestClock"
 
 import { type Need, root } from "../../src/domain/Capability.ts"
@@ -176,6 +177,21 @@ describe("judging tokens", () => {
           assert.strictEqual(yield* tagOf(manager.authenticate(child.token)), "RateExceeded")
         yield* TestClock.adjust("100 millis")
         assert.strictEqual(yield* tagOf(manager.authenticate(child.token)), "ok")
+      }),
+    ),
+  )
+
+  it.effect("what is presented for the first time by many at once is counted once each", () =>
+    withManager(newFile(), (manager) =>
+      Effect.gen(function* () {
+        const { token } = yield* manager.grant(root, a, {
+          permissions: ["read"],
+          rateLimit: { requests: 2, perSeconds: 60 },
+        })
+        const tags = yield* Effect.replicateEffect(tagOf(manager.authenticate(token)), 4, {
+          concurrency: "unbounded",
+        }).pipe(Effect.provideService(Scheduler.MaxOpsBeforeYield, 8))
+        assert.deepStrictEqual(tags.toSorted(), ["RateExceeded", "RateExceeded", "ok", "ok"])
       }),
     ),
   )

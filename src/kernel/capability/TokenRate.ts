@@ -8,17 +8,26 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RateLimiter from "effect/persistence/RateLimiter"
+import * as Scope from "effect/Scope"
 
 import { RateExceeded } from "./CapabilityManager.ts"
 import type { TokenEntry } from "./TokenIndex.ts"
 
-// One limiter per token, so that it goes when the token goes.
+// One limiter per token, so that it goes when the token goes. Its scope stays open for as long: it is
+// dropped with it and never closed, since a store in memory has nothing to release.
 const limiterLayer = Layer.fresh(
   RateLimiter.layer.pipe(Layer.provide(Layer.fresh(RateLimiter.layerStoreMemory))),
 )
-const makeLimiter = Effect.map(Effect.scoped(Layer.build(limiterLayer)), (context) =>
-  Context.get(context, RateLimiter.RateLimiter),
+const makeLimiter = Effect.map(
+  Effect.flatMap(Scope.make(), (scope) => Layer.buildWithScope(limiterLayer, scope)),
+  (context) => Context.get(context, RateLimiter.RateLimiter),
 )
+
+/** The token's limiter. Several may be made at once: the first to be there is everybody's. */
+const limiterOf = (entry: TokenEntry): Effect.Effect<RateLimiter.RateLimiter> =>
+  entry.limiter === undefined
+    ? Effect.map(makeLimiter, (made) => (entry.limiter ??= made))
+    : Effect.succeed(entry.limiter)
 
 /** A limit like the parent's adds nothing to the parent's own, which holds as well. */
 const isInherited = ({ capability, parent }: TokenEntry): boolean => {
@@ -29,8 +38,8 @@ const isInherited = ({ capability, parent }: TokenEntry): boolean => {
 const consume = Effect.fnUntraced(function* (entry: TokenEntry) {
   const { rateLimit, tokenHash } = entry.capability
   if (rateLimit === null || isInherited(entry)) return
-  entry.limiter ??= yield* makeLimiter
-  yield* entry.limiter.consume({
+  const limiter = yield* limiterOf(entry)
+  yield* limiter.consume({
     key: tokenHash,
     algorithm: "token-bucket",
     onExceeded: "fail",
