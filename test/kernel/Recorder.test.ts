@@ -203,6 +203,35 @@ describe("Recorder", () => {
     ),
   )
 
+  it.effect("what could not be written is counted, and told once the log takes again", () =>
+    recorder(2, ({ deny, faults, flush }) =>
+      Effect.gen(function* () {
+        const before = yield* unrecorded
+        faults.failWhile((sql) => sql.includes("INSERT INTO events"))
+        yield* deny("a", 5)
+        yield* deny("b")
+        yield* flush
+        assert.strictEqual((yield* unrecorded) - before, 6)
+        // The events of the second minute say what the first left out, and are not written either.
+        yield* TestClock.adjust(minute)
+        yield* deny("a")
+        yield* TestClock.adjust(minute)
+        yield* flush
+        assert.strictEqual((yield* unrecorded) - before, 7)
+        faults.stop()
+        yield* deny("a", 2)
+        yield* deny("b")
+        yield* flush
+        assert.deepStrictEqual(yield* denials, [
+          ["a", 6],
+          ["a", 0],
+          ["b", 1],
+        ])
+        assert.strictEqual((yield* unrecorded) - before, 7)
+      }),
+    ),
+  )
+
   it.effect("writes what waits when it is closed, and then has nothing to flush", () =>
     recorder(10, ({ close, deny, flush }) =>
       Effect.gen(function* () {

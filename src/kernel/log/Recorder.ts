@@ -1,7 +1,7 @@
 /**
  * Events that somebody outside can cause as often as they like: recorded in the background, so many
  * per minute and group at most, so that they can neither flood the log nor slow down what they
- * report. What is left out is counted in the next one.
+ * report. What is left out, or could not be written, is counted in the next one.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -27,7 +27,7 @@ const maxGroups = 10_000
 const overflow = ""
 
 const dropped = Metric.counter("solo_events_unrecorded_total", {
-  description: "Denials and accesses left out of the log by its rate limit",
+  description: "Events left out of the log: by the bounds on recording, or because storage failed",
   incremental: true,
 })
 
@@ -36,30 +36,12 @@ interface Group {
   unrecorded: number
 }
 
-/** Records events, at most so many per group. */
-interface Recorder {
-  /** Drafts and queues the event, unless its group had its share. Never waits, never fails. */
-  readonly record: (group: string, make: (unrecorded: number) => EventDraft) => void
-  /** Returns when everything queued before it is in the log, or could not be written. */
-  readonly flush: Effect.Effect<void>
-}
-
-/** What waits: events to write, and those who wait for all before them. */
-type Waiting = EventDraft | Deferred.Deferred<void>
-
-/** How often a flush asks again while the queue is full. */
-const flushRetry = "10 millis"
-
-/** Starts a recorder that writes at most `perWindow` events of a group in a window. */
-export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
-  const events = yield* EventStore
-  const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
-  const queue = yield* Queue.dropping<Waiting, Cause.Done>(maxWaiting)
+/** Finds the group of a key, in the window that the clock is in. */
+const makeGroups = (clock: Clock.Clock): ((key: string) => Group) => {
   const groups = new Map<string, Group>()
   let windowEnds = 0
 
-  const groupOf = (key: string): Group => {
+  return (key) => {
     const now = clock.currentTimeMillisUnsafe()
     if (now >= windowEnds || windowEnds - now > recordingWindowMs) {
       windowEnds = now + recordingWindowMs
@@ -74,22 +56,62 @@ export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
     groups.set(name, group)
     return group
   }
+}
+
+/** Records events, at most so many per group. */
+interface Recorder {
+  /** Drafts and queues the event, unless its group had its share. Never waits, never fails. */
+  readonly record: (group: string, make: (unrecorded: number) => EventDraft) => void
+  /** Returns when everything queued before it is in the log, or could not be written. */
+  readonly flush: Effect.Effect<void>
+}
+
+/** An event to write: of which group, and how many that were left out it tells of. */
+interface Pending {
+  readonly group: string
+  readonly draft: EventDraft
+  readonly unrecorded: number
+}
+
+/** What waits: events to write, and those who wait for all before them. */
+type Waiting = Pending | Deferred.Deferred<void>
+
+/** How often a flush asks again while the queue is full. */
+const flushRetry = "10 millis"
+
+/** Starts a recorder that writes at most `perWindow` events of a group in a window. */
+export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
+  const events = yield* EventStore
+  const groupOf = makeGroups(yield* Clock.Clock)
+  const context = yield* Effect.context<never>()
+  const queue = yield* Queue.dropping<Waiting, Cause.Done>(maxWaiting)
+  const leaveOut = (group: Group): void => {
+    group.unrecorded++
+    dropped.updateUnsafe(1, context)
+  }
 
   // While storage fails, one warning is enough.
   let failing = false
   const write = Effect.fnUntraced(
-    function* ([first, ...rest]: ReadonlyArray<EventDraft>) {
+    function* (pending: ReadonlyArray<Pending>) {
+      const [first, ...rest] = pending.map(({ draft }) => draft)
       if (first !== undefined) yield* events.append([first, ...rest])
       failing = false
     },
-    Effect.catch((error) => {
-      if (failing) return Effect.void
-      failing = true
-      return Effect.logWarning("could not record what was refused or read", error.message)
-    }),
+    (writing, pending) =>
+      Effect.catch(writing, (error) => {
+        for (const { group: key, unrecorded } of pending) {
+          const group = groupOf(key)
+          group.unrecorded += unrecorded
+          leaveOut(group)
+        }
+        if (failing) return Effect.void
+        failing = true
+        return Effect.logWarning("could not record what was refused or read", error.message)
+      }),
   )
   const settle = Effect.fnUntraced(function* (waiting: ReadonlyArray<Waiting>) {
-    yield* write(waiting.filter((one): one is EventDraft => !Deferred.isDeferred(one)))
+    yield* write(waiting.filter((one): one is Pending => !Deferred.isDeferred(one)))
     for (const one of waiting) if (Deferred.isDeferred(one)) yield* Deferred.succeed(one, undefined)
   })
   const flush: Effect.Effect<void> = Effect.suspend(() => {
@@ -113,12 +135,14 @@ export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
   return {
     record: (key, make) => {
       const group = groupOf(key)
-      if (group.recorded < perWindow && Queue.offerUnsafe(queue, make(group.unrecorded))) {
+      const { recorded, unrecorded } = group
+      const offer = () =>
+        Queue.offerUnsafe(queue, { group: key, draft: make(unrecorded), unrecorded })
+      if (recorded < perWindow && offer()) {
         group.recorded++
         group.unrecorded = 0
       } else {
-        group.unrecorded++
-        dropped.updateUnsafe(1, context)
+        leaveOut(group)
       }
     },
     flush,
