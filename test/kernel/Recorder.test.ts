@@ -162,6 +162,22 @@ describe("Recorder", () => {
     ),
   )
 
+  it.effect("no group shares the count of those that found no room", () =>
+    recorder(1, ({ deny, flush }) =>
+      Effect.gen(function* () {
+        yield* deny("")
+        for (let n = 1; n < 10_000; n++) {
+          yield* deny(`${n}`)
+          if (n % 250 === 249) yield* flush
+        }
+        yield* deny("", 100)
+        yield* deny("late")
+        yield* flush
+        assert.strictEqual(yield* EventStore.use((store) => store.lastId), 10_001, "the latecomer")
+      }),
+    ),
+  )
+
   it.effect("never waits: what finds the queue full is left out and counted", () =>
     recorder(1000, ({ deny, flush }) =>
       Effect.gen(function* () {

@@ -32,6 +32,9 @@ import { countPresentation } from "./TokenRate.ts"
 /** Denials recorded per tenant and minute; tokens that nobody granted share one such number. */
 const maxDenialsRecorded = 30
 
+/** The group of denials of tokens that nobody granted. No tenant has this name. */
+const unknownTokens = ""
+
 /** Longest text looked at as a token; a longer one is none. */
 const maxTokenLength = 4096
 
@@ -91,7 +94,7 @@ const makeDeny = Effect.fnUntraced(function* (tally: Record<Outcome, number>) {
     const tokenHash = capability?.tokenHash ?? null
     const origin =
       capability === undefined ? {} : { tenantId: capability.tenantId, actor: tokenHash }
-    recorder.record(capability?.tenantId ?? "", (unrecorded) =>
+    recorder.record(capability?.tenantId ?? unknownTokens, (unrecorded) =>
       draft("capability_denied", { tokenHash, reason: outcome, permission, unrecorded }, origin),
     )
   }

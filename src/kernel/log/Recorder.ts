@@ -23,8 +23,8 @@ const maxWaiting = 256
 /** Groups counted at once; further ones share a count. */
 const maxGroups = 10_000
 
-/** The group of those that found no room. */
-const overflow = ""
+/** The group of those that found no room: no text, which could be the name of another. */
+const overflow = Symbol("overflow")
 
 const dropped = Metric.counter("solo_events_unrecorded_total", {
   description: "Events left out of the log: by the bounds on recording, or because storage failed",
@@ -38,7 +38,7 @@ interface Group {
 
 /** Finds the group of a key, in the window that the clock is in. */
 const makeGroups = (clock: Clock.Clock): ((key: string) => Group) => {
-  const groups = new Map<string, Group>()
+  const groups = new Map<string | typeof overflow, Group>()
   let windowEnds = 0
 
   return (key) => {
