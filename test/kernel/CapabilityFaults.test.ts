@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as TestClock from "effect/testing/TestClock"
 
@@ -21,6 +22,12 @@ import { lockOut, newFile, outside } from "./Workbench.ts"
 
 const a = TenantId.make("a")
 const read: Need = { permission: "read", on: "tenant" }
+
+/** What the metrics say of tokens that are not stored. */
+const unstored = Effect.map(Metric.snapshot, (all) => {
+  const state = all.find(({ id }) => id === "solo_tokens_unstored")?.state
+  return (state as { readonly value: number } | undefined)?.value
+})
 
 describe("CapabilityManager without storage", () => {
   it.effect("grants in memory while storage fails, and stores later (5.3)", () =>
@@ -121,6 +128,28 @@ describe("CapabilityManager without storage", () => {
           unlock()
           assert.strictEqual(yield* tagOf(manager.flush), "ok")
           assert.strictEqual(storedTokens(filename), 1)
+        }),
+      )
+    }),
+  )
+
+  it.live("says how many tokens are in memory only, and 0 while storage works", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* withManager(filename, (manager) =>
+        Effect.gen(function* () {
+          const grant = manager.grant(root, a, { permissions: ["read"] })
+          yield* grant
+          assert.strictEqual(yield* unstored, 0)
+          const unlock = lockOut(filename)
+          const { capability } = yield* grant
+          yield* grant
+          assert.strictEqual(yield* unstored, 2)
+          yield* manager.revoke(root, a, capability.tokenHash)
+          assert.strictEqual(yield* unstored, 1)
+          unlock()
+          yield* manager.flush
+          assert.strictEqual(yield* unstored, 0)
         }),
       )
     }),

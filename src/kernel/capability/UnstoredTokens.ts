@@ -30,6 +30,10 @@ export const persisted = Metric.counter("solo_tokens_persisted_total", {
   incremental: true,
 })
 
+const unstored = Metric.gauge("solo_tokens_unstored", {
+  description: "Tokens in memory only, which wait for storage to work again; 0 is as it must be",
+})
+
 /** Whether an append that failed so can have left nothing on disk. */
 export const surelyUnwritten = (error: AppendError): boolean =>
   error._tag !== "StorageError" || certain.has(error.fault)
@@ -42,8 +46,13 @@ export const makeUnstoredTokens = Effect.fnUntraced(function* (index: TokenIndex
   // Storing what waits and revoking it exclude each other: else one could slip past the other.
   const storing = yield* Semaphore.make(1)
 
+  const context = yield* Effect.context<never>()
+  const measure = () => unstored.updateUnsafe(waiting.size, context)
+  measure()
+
   const drop = (entries: ReadonlyArray<TokenEntry>) => {
     for (const { capability } of entries) waiting.delete(capability.tokenHash)
+    measure()
   }
 
   /** Stores the first that waits; whether there was one. */
@@ -54,7 +63,7 @@ export const makeUnstoredTokens = Effect.fnUntraced(function* (index: TokenIndex
     const result = yield* Effect.result(store.storeToken(entry.capability))
     if (Result.isSuccess(result)) {
       entry.durable = true
-      waiting.delete(entry.capability.tokenHash)
+      drop([entry])
       yield* Metric.update(persisted, 1)
       return true
     }
@@ -93,6 +102,7 @@ export const makeUnstoredTokens = Effect.fnUntraced(function* (index: TokenIndex
     isFull: () => waiting.size >= maxUnstored,
     add: (entry: TokenEntry, certain: boolean) => {
       waiting.set(entry.capability.tokenHash, { entry, certain })
+      measure()
       return some.open
     },
     drop,
