@@ -5,6 +5,7 @@
 import { createServer } from "node:http"
 
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
@@ -79,7 +80,9 @@ export const listen = Effect.fnUntraced(function* <E>(
   // Without a listener, an accept that fails for want of file descriptors would end the process.
   node.on("error", (cause) => {
     if (node.listening) {
-      Effect.runForkWith(context)(Effect.logError("the gateway could not accept", cause))
+      Effect.runForkWith(context)(
+        Effect.logError("the gateway could not accept", Cause.fail(cause)),
+      )
     }
   })
   const server = yield* NodeHttpServer.make(() => node, {

@@ -87,7 +87,7 @@ const gatewayLayer = (config: GatewayConfig) =>
       const carryIngress = yield* makeCarryIngress(config)
       const { handle } = yield* makeRequests({ routed, carryIngress }, config)
       const url = yield* listen(config, handle, streams.endAll)
-      yield* Effect.logDebug("the gateway listens", { url })
+      yield* Effect.logDebug("the gateway listens").pipe(Effect.annotateLogs({ url }))
       return Gateway.of({ url })
     }),
   ).pipe(

@@ -61,7 +61,11 @@ const write = (mark: string, head: Head) =>
     },
     catch: (cause) => String(cause),
   }).pipe(
-    Effect.catch((reason) => Effect.logWarning("could not write the high-water mark", reason)),
+    Effect.catch((reason) =>
+      Effect.logWarning("could not write the high-water mark").pipe(
+        Effect.annotateLogs({ reason }),
+      ),
+    ),
   )
 
 /** The end of the log: where its head says, or its last event where the head is lost or behind. */
@@ -104,7 +108,11 @@ export const followHighWater = Effect.fnUntraced(function* (filename: string) {
     yield* write(mark, head)
     marked = head.lastId
   }).pipe(
-    Effect.catch((error) => Effect.logWarning("could not follow the log", error.message)),
+    Effect.catch((error) =>
+      Effect.logWarning("could not follow the log").pipe(
+        Effect.annotateLogs({ reason: error.message }),
+      ),
+    ),
     Effect.provideService(SqlClient, sql),
   )
   yield* follow

@@ -88,6 +88,16 @@ describe("docs/operations.md", () => {
     assert.includeMembers(declaredParameters(), givenParameters)
   })
 
+  it("names messages that can be looked for: whatever else is said stands beside them", () => {
+    // With a second argument that is no cause, `message` is a list.
+    const spoiled =
+      /\blog(?:Debug|Info|Warning|Error)\(\s*(?:"[^"]*"|`[^`]*`),\s*(?!cause|exit\.cause|Cause\.)\w.*/g
+    assert.deepStrictEqual(
+      sources.flatMap((text) => text.match(spoiled) ?? []),
+      [],
+    )
+  })
+
   it.live(
     "does what it shows",
     () =>

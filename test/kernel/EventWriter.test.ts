@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import { SqlClient } from "effect/sql/SqlClient"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 
@@ -80,6 +81,26 @@ describe("EventWriter", () => {
         assert.strictEqual(yield* verifyChain, 1)
       }),
     ),
+  )
+
+  it.effect("what the log says of it is found by its message, the reason beside it", () =>
+    Effect.gen(function* () {
+      const lines: Array<unknown> = []
+      const logger = Logger.map(Logger.formatStructured, ({ annotations, message }) => {
+        lines.push({ message, reason: annotations["reason"] })
+      })
+      yield* on((faults) =>
+        Effect.gen(function* () {
+          const store = yield* EventStore
+          faults.failWhile(isCommit)
+          const { message } = yield* Effect.flip(store.emit(said("lost")))
+          yield* settle
+          assert.deepStrictEqual(lines, [
+            { message: "the log could not be appended to", reason: message },
+          ])
+        }),
+      ).pipe(Effect.provide(Logger.layer([logger])))
+    }),
   )
 
   it.effect("an attachment that breaks a constraint costs only its own append", () =>

@@ -133,7 +133,10 @@ const makeCleanup = Effect.fnUntraced(function* (
   })
 
   const tryCleanup = Effect.catch(cleanup, (error) =>
-    Effect.as(Effect.logWarning("could not remove expired tokens", error.message), 0),
+    Effect.logWarning("could not remove expired tokens").pipe(
+      Effect.annotateLogs({ reason: error.message }),
+      Effect.as(0),
+    ),
   )
   yield* tryCleanup
   yield* tryCleanup.pipe(

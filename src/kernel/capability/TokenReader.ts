@@ -65,9 +65,9 @@ export const makeTokenReader = Effect.gen(function* () {
         Effect.catchIf(
           (error) => error.fault === "missing",
           (error) =>
-            Effect.as(
-              Effect.logWarning("no tokens could be restored", error.message),
-              new Map<TokenHash, Capability>(),
+            Effect.logWarning("no tokens could be restored").pipe(
+              Effect.annotateLogs({ reason: error.message }),
+              Effect.as(new Map<TokenHash, Capability>()),
             ),
         ),
       )

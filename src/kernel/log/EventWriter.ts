@@ -84,7 +84,9 @@ const refuse = Effect.fnUntraced(function* (
 ) {
   const error = yield* storageErrorOf("append", cause)
   for (const append of appends) yield* Deferred.fail(append.answer, error)
-  yield* Effect.logError("the log could not be appended to", error.message)
+  yield* Effect.logError("the log could not be appended to").pipe(
+    Effect.annotateLogs({ reason: error.message }),
+  )
 })
 
 /** How long a text is in UTF-8. Short ones, which fit whatever they hold, are not looked at. */

@@ -13,7 +13,10 @@ export const note = Effect.fnUntraced(function* (event: EventDraft) {
   return yield* store.emit(event).pipe(
     Effect.map(({ id }): number | null => id),
     Effect.catch((error) =>
-      Effect.as(Effect.logWarning(`could not log ${event.type}`, error.message), null),
+      Effect.logWarning(`could not log ${event.type}`).pipe(
+        Effect.annotateLogs({ reason: error.message }),
+        Effect.as(null),
+      ),
     ),
   )
 })

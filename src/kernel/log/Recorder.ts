@@ -107,7 +107,9 @@ export const makeRecorder = Effect.fnUntraced(function* (perWindow: number) {
         }
         if (failing) return Effect.void
         failing = true
-        return Effect.logWarning("could not record what was refused or read", error.message)
+        return Effect.logWarning("could not record what was refused or read").pipe(
+          Effect.annotateLogs({ reason: error.message }),
+        )
       }),
   )
   const settle = Effect.fnUntraced(function* (waiting: ReadonlyArray<Waiting>) {

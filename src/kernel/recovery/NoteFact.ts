@@ -14,6 +14,10 @@ export const noteFact = Effect.fnUntraced(function* (fact: EventDraft) {
   const store = yield* EventStore
   yield* store.emit(fact).pipe(
     Effect.flatMap(desired.record),
-    Effect.catch(({ message }) => Effect.logWarning(`could not log ${fact.type}`, message)),
+    Effect.catch(({ message }) =>
+      Effect.logWarning(`could not log ${fact.type}`).pipe(
+        Effect.annotateLogs({ reason: message }),
+      ),
+    ),
   )
 })

@@ -2,6 +2,7 @@
  * Recovery at work. Each service is brought back on its own, under its lock and within its own
  * time: one that fails, hangs or is missing costs only itself (promise 4).
  */
+import * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -131,7 +132,7 @@ const noteOutcome = (cause: Cause, { name, revision }: Deployed, { outcome, reas
 
 const broken = Effect.fnUntraced(function* (fact: Deployed, defect: unknown) {
   const reason = "recovery broke; see the kernel's log"
-  yield* Effect.logError("recovery of a service broke", defect)
+  yield* Effect.logError("recovery of a service broke", Cause.die(defect))
   const child = (yield* Registry).get(fact.name)
   return child === undefined || isUp(child) ? failed(reason) : fail(child, reason)
 })

@@ -142,7 +142,10 @@ const verify = Effect.fnUntraced(function* (memory: Memory, full: boolean) {
   yield* announce(report)
   const verificationId = yield* log(memory, report).pipe(
     Effect.catch((error) =>
-      Effect.as(Effect.logWarning("could not log a verification", error.message), null),
+      Effect.logWarning("could not log a verification").pipe(
+        Effect.annotateLogs({ reason: error.message }),
+        Effect.as(null),
+      ),
     ),
   )
   memory.last = { ...report, verificationId }

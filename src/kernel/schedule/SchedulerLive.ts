@@ -3,6 +3,7 @@
  * run begins, so no crash and no clock can make one run twice; what an account shows as missed or
  * cut off is told once, with the event that takes it off the account (promises 1, 3 and 4).
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -167,7 +168,7 @@ const makeRunner = Effect.fnUntraced(function* (
     const result = yield* call(task).pipe(
       Effect.catchDefect((defect) =>
         Effect.andThen(
-          Effect.logError("the runtime driver failed", defect),
+          Effect.logError("the runtime driver failed", Cause.die(defect)),
           Effect.fail({ message: "the runtime driver failed; see the kernel's log" }),
         ),
       ),

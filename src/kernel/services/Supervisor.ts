@@ -3,6 +3,7 @@
  * policy with backoff, gives up on those that crash too often, and stops them in order. It writes
  * what happened to a running service to the log; what a tenant asked for is the deployer's to log.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -81,7 +82,7 @@ const startInstance = Effect.fnUntraced(function* (child: Child, code: string, s
     // A driver that breaks costs the service it was starting, not whoever asked for it.
     Effect.catchDefect((defect) =>
       Effect.andThen(
-        Effect.logError("the runtime driver failed", defect),
+        Effect.logError("the runtime driver failed", Cause.die(defect)),
         Effect.fail(
           new StartFailed({ message: "the runtime driver failed; see the kernel's log" }),
         ),

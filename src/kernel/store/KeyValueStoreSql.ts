@@ -56,7 +56,8 @@ const makeSweeper = Effect.gen(function* () {
   })
   yield* sweep.pipe(
     Effect.catch((error) =>
-      Effect.logWarning("could not delete what a removed store held", error.message).pipe(
+      Effect.logWarning("could not delete what a removed store held").pipe(
+        Effect.annotateLogs({ reason: error.message }),
         Effect.andThen(wake),
         Effect.andThen(Effect.sleep(sweepRetry)),
       ),

@@ -54,7 +54,9 @@ const makeProcess = Effect.fnUntraced(function* (totals: TenantTotals, quota: St
     totals.forget()
     const error = yield* storageErrorOf("write to a store", cause)
     for (const one of pending) Deferred.doneUnsafe(one.answer, Exit.fail(error))
-    yield* Effect.logError("the stores could not be written to", error.message)
+    yield* Effect.logError("the stores could not be written to").pipe(
+      Effect.annotateLogs({ reason: error.message }),
+    )
   })
 
   // Whatever breaks must not end the writer, nor leave a caller without an answer.

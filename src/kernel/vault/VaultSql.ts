@@ -56,7 +56,10 @@ const makeEraser = Effect.gen(function* () {
   const erase = wanted.close.pipe(
     Effect.andThen(storage.scrub),
     Effect.catchTag("SqlError", (error) =>
-      Effect.as(Effect.logDebug("could not erase what was removed", error.message), false),
+      Effect.logDebug("could not erase what was removed").pipe(
+        Effect.annotateLogs({ reason: error.message }),
+        Effect.as(false),
+      ),
     ),
     Effect.flatMap((done) => (done ? Effect.void : wanted.open)),
   )
