@@ -16,7 +16,11 @@ const gauges: ReadonlyArray<readonly [string, string, (service: ServiceView) => 
   ["solo_service_memory_bytes", "Memory in use", (service) => service.memoryBytes],
   ["solo_service_cpu_seconds", "Processor time used", (service) => service.cpuMs / 1000],
   ["solo_service_in_flight", "Requests being answered", (service) => service.inFlight],
-  ["solo_service_restarts", "Restarts since it was deployed", (service) => service.restarts],
+  [
+    "solo_service_restarts",
+    "Restarts since this process took it over",
+    (service) => service.restarts,
+  ],
   ["solo_service_revision", "The revision that answers", (service) => service.revision],
   [
     "solo_service_running",

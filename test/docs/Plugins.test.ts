@@ -9,6 +9,10 @@ import { fileURLToPath } from "node:url"
 
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 
+import * as solo from "../../src/index.ts"
+import { kernelNeeds, kernelProvides } from "../../src/kernel/Kernel.ts"
+import { Gateway } from "../../src/kernel/plugin/Gateway.ts"
+
 const inRepository = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
 const example = (): string => {
@@ -18,7 +22,31 @@ const example = (): string => {
   return block![1]!
 }
 
+/** The sentence that says where services come from, up to each of its semicolons. */
+const origins = (): ReadonlyArray<string> => {
+  const text = fs.readFileSync(inRepository("docs/plugins.md"), "utf8")
+  const [, sentence = ""] =
+    /exported by the package `solo`\. (.*?) are there from the beginning/u.exec(text) ?? []
+  return sentence.split("; ")
+}
+
+const namesIn = (text: string | undefined) =>
+  [...(text ?? "").matchAll(/`(\w+)`/gu)].map(([, name]) => name!).toSorted()
+
 describe("docs/plugins.md", () => {
+  it("names every service that a plugin may need, and where it comes from", () => {
+    const [fromKernel, fromPlugins, given] = origins()
+    const exported = Object.entries(solo)
+      .filter(([, value]) => kernelProvides.some((service) => service === value))
+      .map(([name]) => name)
+    assert.deepStrictEqual(namesIn(fromKernel), exported.toSorted())
+    const others = [...kernelNeeds, Gateway].map(({ key }) => key.split("/").at(-1)!)
+    assert.deepStrictEqual(
+      [...namesIn(fromPlugins), ...namesIn(given)].toSorted(),
+      others.toSorted(),
+    )
+  })
+
   const directory = fs.mkdtempSync(join(tmpdir(), "solo-docs-"))
   const path = join(directory, "event-counts.ts")
 

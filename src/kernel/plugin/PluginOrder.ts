@@ -15,7 +15,7 @@ import {
 /** One plugin as the configuration lists it. */
 export interface PluginEntry {
   readonly plugin: Plugin
-  /** Where it came from, for people: `first-party`, a path or a package name. */
+  /** Where it came from, for people: `the kernel`, a path or a package name. */
   readonly source: string
   /** Whether the kernel starts without it when it cannot take part. */
   readonly optional: boolean

@@ -148,6 +148,7 @@ describe("the operator's routes", () => {
     const token = await gateway.grant({ permissions: ["metrics"] })
     const own = await read({ authorization: `Bearer ${token}` })
     assert.include(own, 'solo_service_memory_bytes{tenantId="acme",serviceId="measured"} 1')
+    assert.include(own, "solo_service_restarts Restarts since this process took it over")
     assert.notInclude(own, "stranger")
     assert.notInclude(own, "solo_token_checks_total")
     const bound = await gateway.grant({ permissions: ["metrics"], serviceId: "none" })
