@@ -34,5 +34,5 @@ export const layerGiven = (directory: string, config: Config) =>
     NodeDigest.layer,
     RootTokenFile.layer(directory, config.rootToken),
     layerMasterKeys(directory, config),
-    Aead.layerWebCrypto.pipe(Layer.provideMerge(SecureRandom.layerWebCrypto)),
-  )
+    Aead.layerWebCrypto,
+  ).pipe(Layer.provideMerge(SecureRandom.layerWebCrypto))

@@ -3,9 +3,9 @@
  * per line in base64, or fixed, as the environment gave them. It owns the file and its safety: it
  * is replaced whole or not at all, and only its owner can read it.
  */
-import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -62,9 +62,8 @@ const write = (path: string, keys: ReadonlyArray<MasterKey>) =>
       }),
   })
 
-const generate = Effect.sync((): MasterKey =>
-  Redacted.make<Uint8Array>(new Uint8Array(randomBytes(masterKeyBytes)), label),
-)
+const generate = (random: SecureRandom.SecureRandom["Service"]): Effect.Effect<MasterKey> =>
+  Effect.map(random.randomBytes(masterKeyBytes), (bytes) => Redacted.make(bytes, label))
 
 const read = Effect.fnUntraced(function* (path: string) {
   const cannot = (what: string) => (cause: unknown) =>
@@ -101,9 +100,10 @@ export const layerMasterKeyFile = (dataDirectory: string) =>
     MasterKeys,
     Effect.gen(function* () {
       const path = join(dataDirectory, masterKeyFile)
+      const fresh = generate(yield* SecureRandom.SecureRandom)
       const stored = yield* read(path)
       let isKept = stored !== undefined
-      let ring = (stored ?? [yield* generate]) as [MasterKey, ...Array<MasterKey>]
+      let ring = (stored ?? [yield* fresh]) as [MasterKey, ...Array<MasterKey>]
       const replace = (next: [MasterKey, ...Array<MasterKey>]) =>
         Effect.map(write(path, next), () => {
           ring = next
@@ -113,7 +113,7 @@ export const layerMasterKeyFile = (dataDirectory: string) =>
         keys: Effect.sync(() => ring),
         isNew: Effect.sync(() => !isKept),
         keep: Effect.suspend(() => (isKept ? Effect.void : replace(ring))),
-        add: Effect.flatMap(generate, (key) => Effect.as(replace([key, ...ring]), key)),
+        add: Effect.flatMap(fresh, (key) => Effect.as(replace([key, ...ring]), key)),
         retire: Effect.suspend(() => replace([ring[0]])),
       })
     }),

@@ -2,10 +2,12 @@
  * Where the root token comes from: the configuration, or a file made once in the data directory.
  * After that only its hash is kept; it appears in no log, error or event (promise 8).
  */
-import { hash, randomBytes, timingSafeEqual } from "node:crypto"
+import { hash, timingSafeEqual } from "node:crypto"
 import { join } from "node:path"
 
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
+import * as Base64Url from "effect/encoding/Base64Url"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -42,6 +44,11 @@ const close = Effect.fnUntraced(function* (path: string) {
   yield* Effect.logWarning(`${path} was open to other users of this machine; it is closed now`)
 })
 
+const generate = Effect.map(
+  SecureRandom.SecureRandom.use((random) => random.randomBytes(tokenBytes)),
+  Base64Url.encode,
+)
+
 /** The token in `<directory>/root-token`; made, durably and with mode 0600, where there is none. */
 export const readOrGenerate = Effect.fn("RootTokenFile.readOrGenerate")(function* (
   directory: string,
@@ -49,7 +56,7 @@ export const readOrGenerate = Effect.fn("RootTokenFile.readOrGenerate")(function
   const path = join(directory, "root-token")
   const stored = yield* Effect.tryPromise({ try: () => readOwnFile(path), catch: failed(path) })
   if (stored === undefined) {
-    const token = randomBytes(tokenBytes).toString("base64url")
+    const token = yield* generate
     yield* Effect.tryPromise({
       try: () => writeAtomically(path, `${token}\n`),
       catch: failed(path),
@@ -75,20 +82,18 @@ const fixed = new RootTokenKept({
 })
 
 /** Writes a new token in place of the one in the file. */
-const replace = (path: string) => {
-  const token = randomBytes(tokenBytes).toString("base64url")
-  return Effect.as(
-    Effect.tryPromise({
-      try: () => writeAtomically(path, `${token}\n`),
-      catch: (cause) =>
-        new RootTokenKept({
-          reason: "storage",
-          message: `the new root token could not be written: ${(cause as Error).message}`,
-        }),
-    }),
-    Redacted.make(token, { label: "root token" }),
-  )
-}
+const replace = Effect.fnUntraced(function* (path: string) {
+  const token = yield* generate
+  yield* Effect.tryPromise({
+    try: () => writeAtomically(path, `${token}\n`),
+    catch: (cause) =>
+      new RootTokenKept({
+        reason: "storage",
+        message: `the new root token could not be written: ${(cause as Error).message}`,
+      }),
+  })
+  return Redacted.make(token, { label: "root token" })
+})
 
 /** Provides {@link RootToken}: the configured token, or the one in the data directory. */
 export const layer = (directory: string, configured: Redacted.Redacted | undefined) =>
@@ -96,11 +101,15 @@ export const layer = (directory: string, configured: Redacted.Redacted | undefin
     RootToken,
     Effect.gen(function* () {
       const oneAtATime = yield* Semaphore.make(1)
+      const random = yield* SecureRandom.SecureRandom
       let expected = digest(Redacted.value(configured ?? (yield* readOrGenerate(directory))))
-      const rotated = Effect.tap(replace(join(directory, "root-token")), (token) =>
-        Effect.sync(() => {
-          expected = digest(Redacted.value(token))
-        }),
+      const rotated = replace(join(directory, "root-token")).pipe(
+        Effect.provideService(SecureRandom.SecureRandom, random),
+        Effect.tap((token) =>
+          Effect.sync(() => {
+            expected = digest(Redacted.value(token))
+          }),
+        ),
       )
       return RootToken.of({
         verify: (presented) => {

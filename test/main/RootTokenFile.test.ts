@@ -6,13 +6,16 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 import { assert, describe, it } from "@effect/vitest"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 
 import { RootToken } from "../../src/kernel/capability/RootToken.ts"
+import { MasterKeys } from "../../src/kernel/vault/MasterKeys.ts"
 import * as KernelFile from "../../src/main/KernelFile.ts"
+import { layerMasterKeyFile } from "../../src/main/MasterKeyFile.ts"
 import * as RootTokenFile from "../../src/main/RootTokenFile.ts"
 import { sha256 } from "../kernel/Sha256.ts"
 
@@ -24,10 +27,16 @@ const directory = Effect.acquireRelease(
 const readJson = (path: string): Record<string, unknown> =>
   JSON.parse(fs.readFileSync(path, "utf8"))
 
+const readOrGenerate = (directory: string) =>
+  Effect.provide(RootTokenFile.readOrGenerate(directory), SecureRandom.layerWebCrypto)
+
+const layer = (directory: string, configured?: Redacted.Redacted) =>
+  Layer.provide(RootTokenFile.layer(directory, configured), SecureRandom.layerWebCrypto)
+
 const verify = (directory: string, presented: string, configured?: Redacted.Redacted) =>
   Effect.provide(
     Effect.map(RootToken, ({ verify }) => verify(sha256(presented))),
-    RootTokenFile.layer(directory, configured),
+    layer(directory, configured),
   )
 
 describe("RootTokenFile", () => {
@@ -38,17 +47,14 @@ describe("RootTokenFile", () => {
         const path = yield* directory
         const logged: Array<string> = []
         const logger = Logger.map(Logger.formatJson, (line) => void logged.push(line))
-        const first = yield* Effect.provide(
-          RootTokenFile.readOrGenerate(path),
-          Logger.layer([logger]),
-        )
+        const first = yield* Effect.provide(readOrGenerate(path), Logger.layer([logger]))
         const token = fs.readFileSync(join(path, "root-token"), "utf8").trim()
         assert.match(token, /^[A-Za-z0-9_-]{43}$/)
         assert.strictEqual(Redacted.value(first), token)
         assert.strictEqual(fs.statSync(join(path, "root-token")).mode & 0o777, 0o600)
         assert.include(logged.join(), join(path, "root-token"))
         assert.notInclude(logged.join(), token)
-        assert.strictEqual(Redacted.value(yield* RootTokenFile.readOrGenerate(path)), token)
+        assert.strictEqual(Redacted.value(yield* readOrGenerate(path)), token)
         assert.deepStrictEqual(fs.readdirSync(path), ["root-token"])
         assert.isTrue(yield* verify(path, token))
         assert.isFalse(yield* verify(path, `${token}x`))
@@ -71,10 +77,10 @@ describe("RootTokenFile", () => {
       const path = yield* directory
       const file = join(path, "root-token")
       fs.writeFileSync(file, `${"a".repeat(32)}\n`, { mode: 0o644 })
-      yield* RootTokenFile.readOrGenerate(path)
+      yield* readOrGenerate(path)
       assert.strictEqual(fs.statSync(file).mode & 0o777, 0o600)
       fs.writeFileSync(file, "torn")
-      const error = yield* Effect.flip(Layer.build(RootTokenFile.layer(path, undefined)))
+      const error = yield* Effect.flip(Layer.build(layer(path)))
       assert.include(error.message, "delete it to have a new one generated")
       assert.notInclude(error.message, "torn")
     }),
@@ -84,8 +90,40 @@ describe("RootTokenFile", () => {
     Effect.gen(function* () {
       const path = yield* directory
       fs.writeFileSync(join(path, "root-token.new"), "half")
-      yield* RootTokenFile.readOrGenerate(path)
+      yield* readOrGenerate(path)
       assert.deepStrictEqual(fs.readdirSync(path), ["root-token"])
+    }),
+  )
+})
+
+describe("the secrets of a data directory", () => {
+  it.live("are made of what SecureRandom gives", () =>
+    Effect.gen(function* () {
+      const path = yield* directory
+      let calls = 0
+      const random = Layer.mock(SecureRandom.SecureRandom, {
+        randomBytes: (size) => Effect.sync(() => new Uint8Array(size).fill(++calls)),
+      })
+      const base64 = (byte: number) => Buffer.alloc(32, byte).toString("base64url")
+      yield* Effect.gen(function* () {
+        assert.strictEqual(Redacted.value(yield* RootTokenFile.readOrGenerate(path)), base64(1))
+        const keys = yield* MasterKeys
+        const [first] = yield* keys.keys
+        const second = yield* keys.add
+        assert.deepStrictEqual(
+          [first, second].map((key) => Buffer.from(Redacted.value(key)).toString("base64url")),
+          [base64(2), base64(3)],
+        )
+        const { rotate } = yield* RootToken
+        assert.strictEqual(Redacted.value(yield* rotate), base64(4))
+      }).pipe(
+        Effect.provide(
+          layerMasterKeyFile(path).pipe(
+            Layer.provideMerge(RootTokenFile.layer(path, undefined)),
+            Layer.provideMerge(random),
+          ),
+        ),
+      )
     }),
   )
 })
