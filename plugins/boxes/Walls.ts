@@ -18,7 +18,6 @@ export interface Findings {
   readonly walls: ReadonlyArray<Wall>
   /** The strongest demand that is met. */
   readonly meets: Demand
-  readonly sealed: Seal
 }
 
 const unsealed: Seal = { landlock: false, seccomp: false, leash: false }
@@ -133,5 +132,6 @@ export const findWalls = async (
     why.set(level, outcome)
   }
   found ??= await openAir(tools, probe)
-  return { ...found, walls: describe(found, tools, why), meets: meetsOf(found) }
+  const { enclosure } = found
+  return { enclosure, walls: describe(found, tools, why), meets: meetsOf(found) }
 }

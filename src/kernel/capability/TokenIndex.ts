@@ -41,7 +41,6 @@ export interface TokenIndex {
   /** The tenants that have tokens. */
   readonly tenants: () => Iterable<TenantId>
   readonly entries: (tenantId?: TenantId) => Iterable<TokenEntry>
-  readonly size: () => number
 }
 
 interface Household {
@@ -148,6 +147,5 @@ export const makeTokenIndex = (): TokenIndex => {
       tenantId === undefined
         ? bySelector.values()
         : (households.get(tenantId)?.entries.values() ?? []),
-    size: () => bySelector.size,
   }
 }

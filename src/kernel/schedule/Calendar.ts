@@ -38,8 +38,6 @@ export interface Entry {
   /** The first due time after the account's. */
   due: number
   isRunning: boolean
-  /** The service was killed, or its spec names this no more. */
-  isGone: boolean
   why: string
   toldAt: number
 }
@@ -62,7 +60,6 @@ const makeEntry = (name: ServiceName, cron: string, account: Account): Entry | u
     saved: undefined,
     due: nextDue(table.success, account.reached),
     isRunning: false,
-    isGone: false,
     why: reasons.late,
     toldAt: -Infinity,
   }
@@ -109,7 +106,6 @@ export class Calendar {
       )
       .filter((entry) => entry !== undefined)
     const gone = known.filter((entry) => !entries.includes(entry))
-    for (const entry of gone) entry.isGone = true
     if (entries.length === 0) this.#byService.delete(serviceKey(name))
     else this.#byService.set(serviceKey(name), entries)
     return gone
