@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 
@@ -18,7 +19,12 @@ import { Checkpoints, type StoredCheckpoint } from "./Checkpoints.ts"
 import { auditLog, auditStart, type LogAudit } from "./LogAudit.ts"
 import { Replayer } from "./Replayer.ts"
 import { auditServices } from "./ServicesAudit.ts"
-import { type CheckResult, type VerificationProgress, VerifierChecks } from "./Verifier.ts"
+import {
+  type CheckResult,
+  type Finding,
+  type VerificationProgress,
+  VerifierChecks,
+} from "./Verifier.ts"
 
 /** Structural findings of the storage that are listed at most. */
 const maxStructural = 10
@@ -79,22 +85,27 @@ const checkCheckpoints = Effect.fnUntraced(function* (
   return found
 })
 
-const isTenantId = Schema.is(TenantId)
-const isServiceId = Schema.is(ServiceId)
+const decodeNames = Schema.decodeUnknownResult(
+  Schema.Struct({ tenantId: Schema.NullOr(TenantId), serviceId: Schema.NullOr(ServiceId) }),
+)
 
 /** Damaged rows may name what can be no tenant or service: that goes into the text, and no further. */
-const nameable = (found: Inconsistency): Inconsistency => {
+const toInconsistency = (found: Finding): Inconsistency => {
   const { detail, serviceId, tenantId } = found
-  const isNamed =
-    (tenantId === null || isTenantId(tenantId)) && (serviceId === null || isServiceId(serviceId))
-  if (isNamed) return found
+  const decoded = decodeNames({ tenantId, serviceId })
+  if (Result.isSuccess(decoded)) return { ...found, ...decoded.success }
   const names = JSON.stringify([tenantId, serviceId].filter((name) => name !== null))
   const place = names.slice(0, maxShownNames)
   return { ...found, tenantId: null, serviceId: null, detail: `${detail} (of ${place})` }
 }
 
+/** What a registered check came to. */
+interface Checked extends CheckResult {
+  readonly inconsistencies: ReadonlyArray<Inconsistency>
+}
+
 const runRegistered = Effect.fnUntraced(function* (full: boolean) {
-  const results = new Map<string, CheckResult>()
+  const results = new Map<string, Checked>()
   for (const check of (yield* VerifierChecks).all()) {
     const result = yield* check.verify({ full }).pipe(
       Effect.catchCause((cause) => {
@@ -108,7 +119,7 @@ const runRegistered = Effect.fnUntraced(function* (full: boolean) {
     )
     results.set(check.name, {
       ...result,
-      inconsistencies: result.inconsistencies.map(nameable),
+      inconsistencies: result.inconsistencies.map(toInconsistency),
     })
   }
   return results

@@ -14,11 +14,17 @@ import type {
 } from "../../domain/VerificationReport.ts"
 import type { StorageError } from "../log/Storage.ts"
 
+/** An inconsistency as a check found it: names are as they were read, the verifier decodes them. */
+export interface Finding extends Omit<Inconsistency, "tenantId" | "serviceId"> {
+  readonly tenantId: string | null
+  readonly serviceId: string | null
+}
+
 /** What a registered check found. */
 export interface CheckResult {
   /** What it counted, for the report. */
   readonly figures: Readonly<Record<string, number>>
-  readonly inconsistencies: ReadonlyArray<Inconsistency>
+  readonly inconsistencies: ReadonlyArray<Finding>
   /** What to do about them, one sentence each. */
   readonly recommendations: ReadonlyArray<string>
 }

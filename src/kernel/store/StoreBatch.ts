@@ -9,12 +9,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 
-import {
-  type ServiceId,
-  serviceKey,
-  type ServiceName,
-  type TenantId,
-} from "../../domain/Identifier.ts"
+import { serviceKey, type ServiceName, type TenantId } from "../../domain/Identifier.ts"
 import {
   type Batch,
   decideBatch,
@@ -27,6 +22,7 @@ import {
 import { Digest } from "../log/Digest.ts"
 import { checksumOf, emptyDigest, type EntryRow, keyBytes, keyText, toggle } from "./EntryRow.ts"
 import { StoreConflict, StoreQuotaExceeded, type StoreWriteError } from "./KeyValueStore.ts"
+import type { StoreRow } from "./StoreRow.ts"
 
 /** Rows one statement carries at most; there are as many statements as powers of two up to it. */
 const maxRows = 64
@@ -48,16 +44,6 @@ export interface Written {
   /** The sequence of a store that was written to, if any was. */
   readonly proof: { readonly id: number; readonly sequence: number } | undefined
   readonly answers: ReadonlyArray<readonly [PendingWrite, Exit.Exit<number, StoreWriteError>]>
-}
-
-interface StoreRow {
-  readonly id: number
-  readonly tenant_id: TenantId
-  readonly service_id: ServiceId
-  readonly sequence: number
-  readonly keys: number
-  readonly bytes: number
-  readonly digest: string
 }
 
 /** A row as `sql.insert` takes it: it wants a type that is no interface. */
@@ -115,6 +101,7 @@ const openStores = Effect.fnUntraced(function* (names: ReadonlyMap<string, Servi
   }
   for (const piece of pieces([...names.values()])) {
     const pairs = tuples(piece.map((name) => [name.tenantId, name.serviceId]))
+    // Not decoded: the names are those asked for, and numbers are numbers in a STRICT table.
     const rows = yield* sql<StoreRow>`
       SELECT * FROM stores WHERE (tenant_id, service_id) IN (VALUES ${pairs})`
     rows.forEach(add)

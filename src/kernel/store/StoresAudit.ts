@@ -4,14 +4,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import { SqlClient } from "effect/sql/SqlClient"
 
-import type { ServiceId, ServiceName, TenantId } from "../../domain/Identifier.ts"
+import type { ServiceName } from "../../domain/Identifier.ts"
 import { entryOverhead } from "../../domain/KeyValue.ts"
-import type { Inconsistency } from "../../domain/VerificationReport.ts"
 import { Digest } from "../log/Digest.ts"
-import { VerifierChecks } from "../recovery/Verifier.ts"
+import { type Finding, VerifierChecks } from "../recovery/Verifier.ts"
 import { emptyDigest, type EntryRow, fromEntryRow, toggle } from "./EntryRow.ts"
+import { fromStoreRow, type StoreRow } from "./StoreRow.ts"
 
 /** Entries read before others get their turn. */
 const perStep = 64
@@ -22,17 +23,13 @@ const perPage = 256
 const advice =
   "Part of a service's store is damaged: have the service put or delete what it cannot read, remove the store (DELETE /v1/services/{serviceId}/store), or restore a backup."
 
-interface StoreRow {
-  readonly id: number
-  readonly tenant_id: TenantId
-  readonly service_id: ServiceId
-  readonly sequence: number
-  readonly keys: number
-  readonly bytes: number
-  readonly digest: string
+/** Whose a damaged row says it is. */
+interface Names {
+  readonly tenantId: string
+  readonly serviceId: string
 }
 
-const damaged = (name: ServiceName | null, detail: string): Inconsistency => ({
+const damaged = (name: Names | null, detail: string): Finding => ({
   invariant: "stores_intact",
   promise: 1,
   severity: "error",
@@ -107,7 +104,8 @@ const checkStore = Effect.fnUntraced(function* (found: StoreRow) {
   for (let attempt = 0; attempt < 3 && row !== undefined; attempt++) {
     const before: StoreRow = row
     const sum = yield* addUp(name, before.id)
-    const [after] = yield* sql<StoreRow>`SELECT * FROM stores WHERE id = ${before.id}`
+    const [again] = yield* sql`SELECT * FROM stores WHERE id = ${before.id}`
+    const after = Result.getOrUndefined(fromStoreRow(again))
     row = after
     if (after?.sequence === before.sequence)
       return flawsOf(before, sum).map((flaw) => damaged(name, flaw))
@@ -118,14 +116,31 @@ const checkStore = Effect.fnUntraced(function* (found: StoreRow) {
   return []
 })
 
+/** What of a row is needed to say that it cannot be read. */
+interface Key {
+  readonly id: number
+  readonly tenant_id: string
+  readonly service_id: string
+}
+
 const checkAll = Effect.gen(function* () {
   const sql = yield* SqlClient
-  const inconsistencies: Array<Inconsistency> = []
+  const inconsistencies: Array<Finding> = []
   let last = 0
   while (true) {
-    const rows: ReadonlyArray<StoreRow> = yield* sql<StoreRow>`
+    const rows: ReadonlyArray<Key> = yield* sql<Key>`
       SELECT * FROM stores WHERE id > ${last} ORDER BY id LIMIT ${perPage}`
-    for (const row of rows) inconsistencies.push(...(yield* checkStore(row)))
+    for (const row of rows) {
+      const store = fromStoreRow(row)
+      if (Result.isSuccess(store)) inconsistencies.push(...(yield* checkStore(store.success)))
+      else
+        inconsistencies.push(
+          damaged(
+            { tenantId: row.tenant_id, serviceId: row.service_id },
+            "the row of its store cannot be read",
+          ),
+        )
+    }
     if (rows.length < perPage) return inconsistencies
     last = rows.at(-1)!.id
   }

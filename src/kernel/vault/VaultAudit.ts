@@ -5,13 +5,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
 
-import type { TenantId } from "../../domain/Identifier.ts"
-import type { SecretName } from "../../domain/Secret.ts"
-import type { Inconsistency } from "../../domain/VerificationReport.ts"
+import { TenantId } from "../../domain/Identifier.ts"
+import { SecretName } from "../../domain/Secret.ts"
 import type { EventStore } from "../log/EventStore.ts"
-import { VerifierChecks } from "../recovery/Verifier.ts"
+import { type Finding, VerifierChecks } from "../recovery/Verifier.ts"
 import { Vault } from "./Vault.ts"
 import { compareSecretsWithLog } from "./VaultLogAudit.ts"
 
@@ -21,19 +22,22 @@ const perStep = 100
 const advice =
   "Part of the vault does not open: store the secrets named again, or restore a backup, and find out who changed the database."
 
-interface SecretKey {
-  readonly tenant_id: TenantId
-  readonly name: SecretName
-}
+/** Characters of a damaged name that a finding repeats. */
+const maxShownName = 200
+
+const SecretKey = Schema.Struct({ tenant_id: TenantId, name: SecretName })
+type SecretKey = typeof SecretKey.Encoded
+
+const decodeKey = Schema.decodeUnknownResult(SecretKey)
 
 const lostAdvice =
   "Secrets on disk and the log disagree: find out who changed the database, then store or revoke the secrets named again, or restore a backup."
 
 const inconsistency = (
   invariant: "vault_opens" | "vault_agrees",
-  tenantId: TenantId,
+  tenantId: string,
   detail: string,
-): Inconsistency => ({
+): Finding => ({
   invariant,
   promise: invariant === "vault_opens" ? 1 : 2,
   severity: "error",
@@ -44,7 +48,7 @@ const inconsistency = (
   fixable: false,
 })
 
-const damaged = (tenantId: TenantId, detail: string): Inconsistency =>
+const damaged = (tenantId: string, detail: string): Finding =>
   inconsistency("vault_opens", tenantId, detail)
 
 /** What lacks the key that seals it. */
@@ -68,14 +72,23 @@ const checkKeys = Effect.gen(function* () {
 const openAll = Effect.gen(function* () {
   const sql = yield* SqlClient
   const vault = yield* Vault
-  const inconsistencies: Array<Inconsistency> = []
-  let last: SecretKey = { tenant_id: "" as TenantId, name: "" as SecretName }
+  const inconsistencies: Array<Finding> = []
+  let last: SecretKey = { tenant_id: "", name: "" }
   while (true) {
     const page: ReadonlyArray<SecretKey> = yield* sql<SecretKey>`
       SELECT tenant_id, name FROM secrets
       WHERE (tenant_id, name) > (${last.tenant_id}, ${last.name})
       ORDER BY tenant_id, name LIMIT ${perStep}`
-    for (const { name, tenant_id: tenantId } of page) {
+    for (const row of page) {
+      const key = decodeKey(row)
+      if (Result.isFailure(key)) {
+        const shown = row.name.slice(0, maxShownName)
+        inconsistencies.push(
+          damaged(row.tenant_id, `the row of the secret ${shown} cannot be read`),
+        )
+        continue
+      }
+      const { name, tenant_id: tenantId } = key.success
       yield* vault.check(tenantId, name).pipe(
         Effect.catchTags({
           SecretNotFound: () => Effect.void,

@@ -17,7 +17,7 @@ const turnsBetweenLooks = 20
 
 /** A secret that is not what the log says. */
 export interface Disagreement {
-  readonly tenantId: TenantId
+  readonly tenantId: string
   readonly detail: string
 }
 
@@ -48,14 +48,14 @@ const readLog = Effect.fnUntraced(function* (sinceId: number, untilId: number) {
 })
 
 interface Row {
-  readonly tenant_id: TenantId
+  readonly tenant_id: string
   readonly name: string
 }
 
 const readRows = Effect.gen(function* () {
   const sql = yield* SqlClient
   const rows = new Map<string, Row>()
-  let last: Row = { tenant_id: "" as TenantId, name: "" }
+  let last: Row = { tenant_id: "", name: "" }
   while (true) {
     const page: ReadonlyArray<Row> = yield* sql<Row>`
       SELECT tenant_id, name FROM secrets

@@ -7,16 +7,19 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 
 import { layerSqlite } from "../../../plugins/sqlite/index.ts"
+import { SecretName } from "../../../src/domain/Secret.ts"
 import { Storage } from "../../../src/kernel/log/Storage.ts"
 import { Verifier, VerifierChecks } from "../../../src/kernel/recovery/Verifier.ts"
+import { Vault } from "../../../src/kernel/vault/Vault.ts"
 import { makeFaults } from "../harness/FaultyStorage.ts"
 import * as Machine from "../harness/Machine.ts"
 import { makeWorld } from "../harness/ScriptedRuntime.ts"
 import { deploy, edit, namesOf, smuggle, verify } from "./Mischief.ts"
-import { newDatabase, run } from "./Run.ts"
+import { caller, newDatabase, run } from "./Run.ts"
 
 /** A sound database file whose examination says something else. */
 const unsound = (filename: string, findings: number) =>
@@ -107,6 +110,21 @@ describe("an examination", () => {
         assert.strictEqual(asked.pop(), full)
         assert.isTrue(Option.isNone(yield* verifier.progress))
       }
+    }).pipe(run(newDatabase())),
+  )
+
+  it.live("decodes the names of secrets: a row whose name can be none is not opened", () =>
+    Effect.gen(function* () {
+      const vault = yield* Vault
+      yield* vault.store(caller("acme"), SecretName.make("one"), Redacted.make("value"))
+      yield* (yield* SqlClient)`UPDATE secrets SET name = '/'`
+      const { inconsistencies } = yield* verify(true)
+      assert.deepStrictEqual(
+        inconsistencies
+          .filter(({ invariant }) => invariant === "vault_opens")
+          .map(({ detail, tenantId }) => [tenantId as string | null, detail]),
+        [["acme", "the row of the secret / cannot be read"]],
+      )
     }).pipe(run(newDatabase())),
   )
 

@@ -77,6 +77,10 @@ const mischief: Readonly<
     `UPDATE stores SET digest = '${"1".repeat(64)}' WHERE id = 1`,
     ["acme: its store has other entries than were put last"],
   ],
+  "a store of none": [
+    "UPDATE stores SET service_id = '../x' WHERE id = 1",
+    ['null: the row of its store cannot be read (of ["acme","../x"])'],
+  ],
   "a lost store": ["DELETE FROM stores WHERE id = 1", ["null: entries belong to no store (1)"]],
 }
 
