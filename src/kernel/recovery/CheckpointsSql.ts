@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Stream from "effect/Stream"
@@ -30,15 +31,18 @@ const factsPerStep = 64
 /** How often the background looks whether enough events have come, in milliseconds. */
 const pollMs = 1000
 
-interface CheckpointRow {
-  readonly last_id: number
-  readonly last_hash: string
-  readonly format: string
-  readonly state: string
-  readonly checksum: string
+const CheckpointRow = Schema.Struct({
+  last_id: Schema.Int,
+  last_hash: Schema.String,
+  format: Schema.String,
+  state: Schema.String,
+  checksum: Schema.String,
   /** The hash that the log has at `last_id`, `null` if there is no such event. */
-  readonly logged: string | null
-}
+  logged: Schema.NullOr(Schema.String),
+})
+type CheckpointRow = typeof CheckpointRow.Type
+
+const isCheckpointRow = Schema.is(CheckpointRow)
 
 const beginning: Checkpoint = { id: 0, hash: genesis, state: empty }
 
@@ -61,6 +65,7 @@ const makeTextOf = () => {
 }
 
 const flawOf = (sha256: (text: string) => string, row: CheckpointRow): string | undefined => {
+  if (!isCheckpointRow(row)) return "its row cannot be read"
   if (row.format !== checkpointFormat) return `it has the format ${row.format}`
   if (row.checksum !== checksumOf(sha256, row)) return "it is damaged: its checksum is wrong"
   if (row.logged === null) return `the log has no event ${row.last_id}`

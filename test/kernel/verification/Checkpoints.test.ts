@@ -58,6 +58,23 @@ const edit = (filename: string, statement: string) => {
 }
 
 describe("checkpoints", () => {
+  it.live("one whose columns hold other things than text is passed over (promise 4)", () =>
+    Effect.gen(function* () {
+      const filename = newDatabase()
+      yield* populate(filename)
+      edit(
+        filename,
+        `ALTER TABLE checkpoints RENAME TO good;
+        CREATE TABLE checkpoints (last_id INTEGER PRIMARY KEY, last_hash, format, state, checksum);
+        INSERT INTO checkpoints SELECT * FROM good`,
+      )
+      reseal(filename, (row) => ({ ...row, state: 5 as never }))
+      const after = yield* restart(filename)
+      assert.deepStrictEqual(after.running, ["a", "c"])
+      assert.isAbove(after.folded, 0)
+    }),
+  )
+
   it.live("a clean shutdown leaves one, and the next start folds nothing (promise 3)", () =>
     Effect.gen(function* () {
       const filename = newDatabase()
