@@ -113,6 +113,18 @@ const layerFlushes = Layer.effectDiscard(
   }),
 )
 
+/** Finishes what the run before has left undone: within this run, so that its last word stays last. */
+const layerResumption = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const lifecycle = yield* Lifecycle
+    const vault = yield* Vault
+    // A run that could not even start is no clean one, however well it ends (promise 9).
+    yield* Effect.tapError(vault.resumeRotation, ({ message }) =>
+      lifecycle.failed(`replacement of the master key: ${message}`),
+    )
+  }),
+)
+
 /**
  * The kernel's services. Built from the bottom up and closed from the top down: services are
  * stopped before the log gets its last word, and that is on disk before storage closes. Tokens and
@@ -132,7 +144,13 @@ export const layerKernel = ({ settings, identity }: KernelOptions) =>
     ),
     Layer.provideMerge(layerCheckpoints),
     Layer.provideMerge(
-      Layer.mergeAll(layerFlushes, layerTokensAudit, layerVaultAudit, layerStoresAudit),
+      Layer.mergeAll(
+        layerFlushes,
+        layerResumption,
+        layerTokensAudit,
+        layerVaultAudit,
+        layerStoresAudit,
+      ),
     ),
     Layer.provideMerge(layerLifecycle(identity)),
     Layer.provideMerge(

@@ -32,7 +32,12 @@ const secret = (text: string) => Redacted.make(text)
 const session = <A, E>(
   filename: string,
   run: (vault: Vault["Service"]) => Effect.Effect<A, E, Vault | MasterKeys>,
-) => Effect.flatMap(Vault, run).pipe(Effect.provide(layerVaults(filename)))
+) =>
+  Vault.pipe(
+    Effect.tap((vault) => vault.resumeRotation),
+    Effect.flatMap(run),
+    Effect.provide(layerVaults(filename)),
+  )
 
 const valueOf = (vault: Vault["Service"], caller: typeof a, of: string) =>
   Effect.map(vault.retrieve(caller, name(of)), Redacted.value)

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import { rotationSteps, type RotationStep, trapBehind } from "./campaign/Rotation.ts"
 import { type Trap, trapped } from "./campaign/Traps.ts"
 import {
+  allEvents,
   call,
   dataDirectory,
   kernel,
@@ -98,7 +99,55 @@ const dieAtStart = Effect.fnUntraced(function* (dataDir: string, trap: Trap, bef
   assert.deepStrictEqual([code, signal], [null, "SIGKILL"], before)
 }, Effect.scoped)
 
+/** A master key as the environment gives it. */
+const keyOf = (byte: number) => Buffer.alloc(32, byte).toString("base64")
+
+/** Runs a kernel with these keys from its start to a clean end; answers the system's events. */
+const runWith = (dataDir: string, env: Readonly<Record<string, string>>) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const running = yield* kernel({ dataDir, config: settings, env })
+      return yield* Effect.promise(async () => {
+        await ready(running)
+        await call(running, "PUT", "/v1/secrets/key", { tenant: "t0", body: { value: "kept" } })
+        const events = await allEvents(running)
+        assert.deepStrictEqual(await running.end("SIGTERM"), { code: 0, signal: null })
+        return events
+      })
+    }),
+  )
+
+/** How runs began and ended, and what the master key had to do with it. */
+const outline = (events: ReadonlyArray<Record<string, unknown>>) =>
+  events.flatMap(({ payload, type }) => {
+    const { keys, previousEnd } = payload as { keys?: number; previousEnd?: string }
+    if (type === "system_started") return [`started after ${previousEnd}`]
+    if (type === "master_key_rotated") return [`rotated ${keys}`]
+    return type === "system_shutdown_complete" ? ["complete"] : []
+  })
+
 describe("the replacement of the master key", () => {
+  it.live("through the environment is a part of its run, and is over once (promise 9)", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* dataDirectory
+      yield* runWith(dataDir, { SOLO_MASTER_KEY: keyOf(1) })
+      const both = { SOLO_MASTER_KEY: keyOf(2), SOLO_MASTER_KEY_PREVIOUS: keyOf(1) }
+      yield* runWith(dataDir, both)
+      yield* runWith(dataDir, both)
+      const events = yield* runWith(dataDir, { SOLO_MASTER_KEY: keyOf(2) })
+      assert.deepStrictEqual(outline(events), [
+        "started after none",
+        "complete",
+        "started after clean",
+        "rotated 1",
+        "complete",
+        "started after clean",
+        "complete",
+        "started after clean",
+      ])
+    }),
+  )
+
   it.live(
     "loses no secret when it is killed behind any of its steps (promise 1)",
     () =>

@@ -95,8 +95,8 @@ export const makeMasterKeyring = Effect.fnUntraced(function* (seal: Seal) {
   let current = newestId === undefined ? yield* register(newest) : masters.get(newestId)!
 
   return {
-    /** Whether a replacement was cut short. */
-    unfinished: ring.length > 1 || masters.size > 1,
+    /** Whether the database still has a key that the current one replaces. */
+    hasOthers: () => masters.size > 1,
     current: () => current,
     get: (keyId: string) => masters.get(keyId),
     /** Makes `master` the current key; the others still open. */

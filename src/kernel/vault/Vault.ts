@@ -89,6 +89,9 @@ export type RetrieveError = SecretNotFound | SecretDamaged | StorageError
 /** Why a secret was not stored. */
 export type StoreSecretError = SecretTooLarge | TooManySecrets | DataKeyDamaged | AppendError
 
+/** Why the master key is not replaced, or not all the way. */
+export type RotateError = MasterKeysKept | DataKeyDamaged | AppendError
+
 /** The vault. */
 export class Vault extends Context.Service<
   Vault,
@@ -127,7 +130,9 @@ export class Vault extends Context.Service<
      * Replaces the master key while everything goes on; how many data keys were wrapped anew. A
      * rotation that was cut short is finished at the next start, or by asking again.
      */
-    readonly rotateMasterKey: Effect.Effect<number, MasterKeysKept | DataKeyDamaged | AppendError>
+    readonly rotateMasterKey: Effect.Effect<number, RotateError>
+    /** Finishes a rotation that was cut short; where none was, nothing is logged. */
+    readonly resumeRotation: Effect.Effect<void, RotateError>
     /** Returns when everything accepted before it is durable and what was removed is erased. */
     readonly flush: Effect.Effect<void, StorageError>
   }
