@@ -77,13 +77,20 @@ const make = Effect.fnUntraced(function* (identity: Identity) {
     return Math.max(lastChanceMs, Math.min(whole * flushShare, whole - (now - (shutdownAt ?? now))))
   })
 
-  const guarded = (what: string, effect: Effect.Effect<unknown, { readonly message: string }>) =>
-    Effect.flatMap(timeLeft, (milliseconds) => withDeadline(milliseconds, effect)).pipe(
-      Effect.flatMap((done) =>
-        Option.isSome(done) ? Effect.void : failed(`${what}: it took too long`),
-      ),
+  const noted = (what: string, effect: Effect.Effect<unknown, { readonly message: string }>) =>
+    effect.pipe(
       Effect.catch((error) => failed(`${what}: ${error.message}`)),
       Effect.catchCause((cause) => failed(`${what}: it broke: ${Cause.pretty(cause)}`)),
+    )
+
+  const guarded = (what: string, effect: Effect.Effect<unknown, { readonly message: string }>) =>
+    noted(
+      what,
+      Effect.flatMap(timeLeft, (milliseconds) => withDeadline(milliseconds, effect)).pipe(
+        Effect.flatMap((done) =>
+          Option.isSome(done) ? Effect.void : failed(`${what}: it took too long`),
+        ),
+      ),
     )
 
   const shutdown = Effect.fn("Lifecycle.shutdown")(function* (reason: string) {
@@ -98,13 +105,16 @@ const make = Effect.fnUntraced(function* (identity: Identity) {
     yield* shutdown("the kernel's scope closed")
     for (const [name, flush] of flushes) yield* guarded(`flush ${name}`, flush)
     yield* guarded("flush the event store", store.flush)
-    if (problems.length > 0) return
-    const durationMs = (yield* Clock.currentTimeMillis) - shutdownAt!
-    yield* guarded(
-      "last word",
-      store.emit(draft("system_shutdown_complete", { durationMs: Math.max(0, durationMs) })),
-    )
-    yield* Effect.logInfo(`shutdown complete in ${durationMs} ms`)
+    const durationMs = Math.max(0, (yield* Clock.currentTimeMillis) - shutdownAt!)
+    if (problems.length === 0) {
+      // Whatever time it takes, which is the process's to limit: once accepted it cannot be taken
+      // back, and a run that had given up on it would be called clean by the next.
+      const complete = draft("system_shutdown_complete", { durationMs })
+      yield* noted("last word", store.emit(complete))
+    }
+    yield* problems.length === 0
+      ? Effect.logInfo(`shutdown complete in ${durationMs} ms`)
+      : Effect.logError(`the shutdown was not clean: ${problems.join("; ")}`)
   })
 
   if (previousEnd === "unclean") {

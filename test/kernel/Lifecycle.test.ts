@@ -324,35 +324,6 @@ describe("Lifecycle", () => {
       }),
   )
 
-  it.effect("the last word says how long the shutdown took", () =>
-    Effect.gen(function* () {
-      yield* TestClock.setTime(1_000_000)
-      const kernel = yield* boot()
-      yield* kernel.lifecycle.shutdown("the test says so")
-      yield* TestClock.adjust(250)
-      yield* halt(kernel)
-      const { next } = yield* afterwards(kernel)
-      const [started, complete] = yield* next.store.filter({
-        types: ["system_shutdown_started", "system_shutdown_complete"],
-      })
-      assert.deepStrictEqual(started?.payload, { reason: "the test says so" })
-      assert.deepStrictEqual(complete?.payload, { durationMs: 250 })
-    }),
-  )
-
-  it.effect("a clock that is set back meanwhile does not spoil the last word", () =>
-    Effect.gen(function* () {
-      yield* TestClock.setTime(1_000_000)
-      const kernel = yield* boot()
-      yield* kernel.lifecycle.shutdown("the test says so")
-      yield* TestClock.setTime(999_000)
-      yield* halt(kernel)
-      assert.deepStrictEqual(kernel.lifecycle.problems(), [])
-      const { next } = yield* afterwards(kernel)
-      assert.strictEqual(next.lifecycle.previousEnd, "clean")
-    }),
-  )
-
   it.effect("names each part of the shutdown that the log would not take (promise 9)", () =>
     Effect.gen(function* () {
       const faults = makeFaults()
@@ -374,20 +345,6 @@ describe("Lifecycle", () => {
       yield* halt(second)
       assert.strictEqual(second.lifecycle.problems().length, 1)
       assert.match(second.lifecycle.problems()[0]!, /^announce: append: /)
-    }),
-  )
-
-  it.effect("a last word that cannot be written is a problem, and no clean end", () =>
-    Effect.gen(function* () {
-      const faults = makeFaults()
-      const kernel = yield* boot({ open: faults.open })
-      let inserts = 0
-      // The first is the announcement.
-      faults.failWhile((sql) => sql.includes("INSERT INTO events") && ++inserts > 1)
-      yield* halt(kernel)
-      assert.match(kernel.lifecycle.problems().join(), /^last word: append: /)
-      const { next } = yield* afterwards(kernel)
-      assert.strictEqual(next.lifecycle.previousEnd, "unclean")
     }),
   )
 })

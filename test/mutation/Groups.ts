@@ -59,7 +59,7 @@ export const groups: Readonly<Record<string, Group>> = {
       "src/main/Signals.ts",
     ],
     tests: [
-      "test/kernel/{Lifecycle,Startup,Deadline}.test.ts",
+      "test/kernel/{LastWord,Lifecycle,Startup,Deadline}.test.ts",
       "test/main/{Exit,Signals}.test.ts",
       "test/recovery/EdgeCases.test.ts",
     ],

@@ -1,6 +1,6 @@
 /**
  * Storage that fails: connections on real SQLite that a test can make fail, before or after a
- * statement was carried out, or photograph in between. One statement to the writing connection is
+ * statement was carried out, slow down, or photograph in between. One statement to the writing connection is
  * one step.
  */
 import * as Effect from "effect/Effect"
@@ -27,6 +27,8 @@ export interface Faults {
   readonly decide: (hook: Hook) => void
   /** Fails every statement that matches, before it is carried out, with one of SQLite's codes. */
   readonly failWhile: (matches: (sql: string) => boolean, errcode?: number) => void
+  /** Has every statement that matches wait so long before it is carried out. */
+  readonly delayWhile: (matches: (sql: string) => boolean, milliseconds: number) => void
   /** All goes well again. */
   readonly stop: () => void
 }
@@ -59,12 +61,15 @@ export const makeFaults = (): Faults => {
   let hook: Hook = {}
   let steps = 0
   let code: number | undefined
+  let delayOf: (sql: string) => number = () => 0
   const run: Run = (sql, statement) =>
     Effect.suspend(() => {
       const step = ++steps
       const verdict = hook.before?.(step, sql) ?? "well"
       if (verdict === "before") return Effect.fail(errorOf(sql, code))
-      const done = Effect.tap(statement, () => Effect.sync(() => hook.after?.(step, sql)))
+      const delay = delayOf(sql)
+      const late = delay === 0 ? statement : Effect.andThen(Effect.sleep(delay), statement)
+      const done = Effect.tap(late, () => Effect.sync(() => hook.after?.(step, sql)))
       return verdict === "after" ? Effect.andThen(done, Effect.fail(errorOf(sql, code))) : done
     })
   return {
@@ -80,8 +85,12 @@ export const makeFaults = (): Faults => {
       code = errcode
       hook = { before: (_, sql) => (matches(sql) ? "before" : "well") }
     },
+    delayWhile: (matches, milliseconds) => {
+      delayOf = (sql) => (matches(sql) ? milliseconds : 0)
+    },
     stop: () => {
       hook = {}
+      delayOf = () => 0
     },
   }
 }

@@ -66,6 +66,8 @@ export interface BootOptions {
   readonly world?: World
   readonly settings?: Partial<KernelSettings>
   readonly open?: typeof makeConnection
+  /** Who hears what the kernel says; nobody, if it is not said. */
+  readonly logger?: Logger.Logger<unknown, void>
 }
 
 const decodeSettings = Schema.decodeUnknownSync(KernelSettings)
@@ -82,7 +84,7 @@ export const build = Effect.fnUntraced(function* (options: BootOptions = {}) {
     Layer.provide(world.layer),
     Layer.provide(layerSqlite({ filename: disk.database, busyTimeoutMs: 0 }, options.open)),
     Layer.provide(Layer.mergeAll(layerDigest, layerSecrets, layerNoNetwork, LogStore.layerMemory)),
-    Layer.provideMerge(Logger.layer([])),
+    Layer.provideMerge(Logger.layer(options.logger === undefined ? [] : [options.logger])),
   )
   const context = yield* Layer.buildWithScope(layer, scope).pipe(
     Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
