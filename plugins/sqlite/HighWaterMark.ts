@@ -10,12 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { SqlClient } from "effect/sql/SqlClient"
+import { maxEventId } from "solo"
 
 /** How often the mark follows the log. */
 const interval = "1 second"
-
-/** Far beyond any log, and far from where numbers end: a mark that says more is damaged. */
-const maxId = 2 ** 48
 
 interface Head {
   readonly lastId: number
@@ -28,7 +26,7 @@ const checkOf = ({ lastHash, lastId }: Head): string =>
 /** A damaged mark would have the log miss events that never were; the first marks had no check. */
 const Mark = Schema.fromJsonString(
   Schema.Struct({
-    lastId: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxId })),
+    lastId: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: maxEventId })),
     lastHash: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)),
     check: Schema.optionalKey(Schema.String),
   }).check(Schema.makeFilter((mark) => mark.check === undefined || mark.check === checkOf(mark))),
@@ -60,13 +58,7 @@ const write = (mark: string, head: Head) =>
       renameSync(`${mark}.new`, mark)
     },
     catch: (cause) => String(cause),
-  }).pipe(
-    Effect.catch((reason) =>
-      Effect.logWarning("could not write the high-water mark").pipe(
-        Effect.annotateLogs({ reason }),
-      ),
-    ),
-  )
+  })
 
 /** The end of the log: where its head says, or its last event where the head is lost or behind. */
 const readHead = Effect.gen(function* () {
@@ -75,8 +67,8 @@ const readHead = Effect.gen(function* () {
     SELECT lastId, lastHash FROM (
       SELECT last_id AS lastId, last_hash AS lastHash FROM log_head WHERE singleton = 1
       UNION ALL
-      SELECT * FROM (SELECT id, hash FROM events WHERE id <= ${maxId} ORDER BY id DESC LIMIT 1)
-    ) WHERE lastId <= ${maxId} ORDER BY lastId DESC LIMIT 1`
+      SELECT * FROM (SELECT id, hash FROM events WHERE id <= ${maxEventId} ORDER BY id DESC LIMIT 1)
+    ) WHERE lastId <= ${maxEventId} ORDER BY lastId DESC LIMIT 1`
   return end
 })
 
@@ -102,11 +94,20 @@ export const followHighWater = Effect.fnUntraced(function* (filename: string) {
   const sql = yield* SqlClient
   yield* compare(mark)
   let marked = -1
+  let warned = -1
   const follow = Effect.gen(function* () {
     const head = (yield* readHead) ?? { lastId: 0, lastHash: "0".repeat(64) }
     if (head.lastId === marked) return
-    yield* write(mark, head)
-    marked = head.lastId
+    const written = yield* Effect.result(write(mark, head))
+    if (Result.isSuccess(written)) {
+      marked = head.lastId
+    } else if (head.lastId !== warned) {
+      // It is tried again with every look; saying so once is enough.
+      warned = head.lastId
+      yield* Effect.logWarning("could not write the high-water mark").pipe(
+        Effect.annotateLogs({ reason: written.failure }),
+      )
+    }
   }).pipe(
     Effect.catch((error) =>
       Effect.logWarning("could not follow the log").pipe(
