@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Scheduler from "effect/Scheduler"
 import { SqlClient } from "effect/sql/SqlClient"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 
@@ -187,6 +188,44 @@ describe("EventWriter", () => {
         const error = yield* Effect.flip(store.emit(said("late")))
         assert.instanceOf(error, LogClosed)
         assert.strictEqual(yield* verifyChain, 1)
+      }),
+    ),
+  )
+
+  it.effect("takes nothing after the last word from whoever is next (promise 9)", () =>
+    on(() =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const word = store.emit(draft("system_shutdown_complete", { durationMs: 1 }))
+        // A fiber that yields at almost every step has others in between wherever there may be any.
+        const saying = yield* Effect.forkChild(
+          Effect.provideService(word, Scheduler.MaxOpsBeforeYield, 3),
+        )
+        let late = 0
+        while (saying.pollUnsafe() === undefined && late++ < 2000) {
+          yield* Effect.forkChild(store.emit(said("late")), { startImmediately: true })
+          yield* Effect.yieldNow
+        }
+        const last = (yield* store.filter()).at(-1)
+        assert.strictEqual(last?.type, "system_shutdown_complete")
+      }),
+    ),
+  )
+
+  it.effect("a flush of a closed log waits for what it had accepted (promise 9)", () =>
+    on(() =>
+      Effect.gen(function* () {
+        const store = yield* EventStore
+        const { release } = yield* hold
+        const accepted = store.emit(draft("system_shutdown_complete", { durationMs: 1 }))
+        yield* Effect.forkChild(accepted, { startImmediately: true })
+        const flushing = yield* Effect.forkChild(store.flush, { startImmediately: true })
+        yield* settle
+        const early = flushing.pollUnsafe()
+        yield* release
+        yield* Fiber.join(flushing)
+        assert.isUndefined(early, "two appends were not durable yet")
+        assert.strictEqual(yield* store.lastId, 2)
       }),
     ),
   )

@@ -86,7 +86,7 @@ const make = Effect.gen(function* () {
       Effect.catchTags({
         EventTooLarge: Effect.die,
         LogOverloaded: Effect.die,
-        LogClosed: () => Effect.void,
+        LogClosed: () => writer.drained,
       }),
     ),
     unreadable: reader.unreadable,

@@ -42,6 +42,8 @@ export interface EventWriter {
     drafts: ReadonlyArray<EventDraft>,
     attachment?: Effect.Effect<void, SqlError>,
   ) => Effect.Effect<ReadonlyArray<Event>, AppendError>
+  /** Returns when the log is closed and everything it has accepted is durable or refused. */
+  readonly drained: Effect.Effect<void>
 }
 
 /** Commits batches, each behind the one before it. */
@@ -152,8 +154,10 @@ export const makeEventWriter = Effect.fnUntraced(function* (
           : new LogClosed({})
       }
       // Nothing may follow the last word of a run, whoever still tries (promise 9).
-      if (drafts.some((draft) => draft.type === lastWord)) yield* Queue.end(queue)
+      // In the step that offers it: at any later one another append may be behind it.
+      if (drafts.some((draft) => draft.type === lastWord)) Queue.endUnsafe(queue)
       return yield* Deferred.await(answer)
     }),
+    drained: Effect.asVoid(Fiber.await(writer)),
   }
 })
