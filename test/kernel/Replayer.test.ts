@@ -269,4 +269,51 @@ describe("Replayer", () => {
       assert.deepStrictEqual(running(kernel), ["acme/a@1"])
     }),
   )
+
+  it.effect("goes on although whoever asked for it has hung up (promises 4, 10)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      // Hung up upon while it is compiled, and while it starts.
+      const scripts = [{ compileMs: 500 }, { startMs: 500 }]
+      for (const [n, script] of scripts.entries()) {
+        const name = named("acme", `s${n}`)
+        const deploying = yield* Effect.forkChild(
+          deploy(kernel, name, script, { restart: "temporary" }),
+        )
+        yield* pass(500)
+        yield* Fiber.join(deploying)
+        kernel.world.crash(name)
+        yield* settle
+        assert.strictEqual(yield* statusOf(kernel, name), "failed")
+        const replaying = yield* Effect.forkChild(kernel.replayer.replayDeployments)
+        yield* pass(499)
+        yield* Fiber.interrupt(replaying)
+        yield* pass(1)
+        assert.strictEqual(yield* statusOf(kernel, name), "running", JSON.stringify(script))
+        assert.include(outcomes(yield* reportOf(kernel)), { [`s${n}`]: "recovered" })
+      }
+      assert.deepInclude(yield* kernel.replayer.replayDeployments, { recovered: 0, skipped: 2 })
+    }),
+  )
+
+  it.effect("ends with its kernel, which leaves nothing of it running (promise 9)", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const deploying = yield* Effect.forkChild(
+        deploy(kernel, a, { startMs: 500 }, { restart: "temporary" }),
+      )
+      yield* pass(500)
+      yield* Fiber.join(deploying)
+      kernel.world.crash(a)
+      yield* settle
+      const replaying = yield* Effect.forkChild(kernel.replayer.replayDeployments)
+      yield* pass(100)
+      yield* halt(kernel)
+      yield* Fiber.await(replaying)
+      yield* pass(500)
+      assert.deepStrictEqual(running(kernel), [])
+      assert.deepStrictEqual(kernel.lifecycle.problems(), [])
+      assert.strictEqual((yield* reboot(kernel, { a: {} })).lifecycle.previousEnd, "clean")
+    }),
+  )
 })

@@ -11,7 +11,10 @@ import type { RecoveryReport } from "../../domain/RecoveryReport.ts"
 export class Replayer extends Context.Service<
   Replayer,
   {
-    /** Recovers whatever should run and does not. Idempotent; one at a time. */
+    /**
+     * Recovers whatever should run and does not. Idempotent; one at a time. Once begun it goes on
+     * although its caller is interrupted, until the kernel stops.
+     */
     readonly replayDeployments: Effect.Effect<RecoveryReport>
     /** The last recovery of this kernel process. */
     readonly recoveryReport: Effect.Effect<Option.Option<RecoveryReport>>

@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
@@ -247,13 +248,26 @@ const make = Effect.gen(function* () {
     | ServiceLock
     | Supervisor
   >()
+  const scope = yield* Effect.scope
   const oneAtATime = yield* Semaphore.make(1)
   let last = Option.none<RecoveryReport>()
+  // In the replayer's own scope: whoever hangs up must not leave services half way back. One who
+  // still waits for another recovery has begun none.
+  const carriedOut = Effect.uninterruptibleMask((restore) =>
+    restore(oneAtATime.take(1)).pipe(
+      Effect.andThen(
+        replay.pipe(
+          Effect.tap((report) => Effect.sync(() => (last = Option.some(report)))),
+          Effect.tap(measureRecovery),
+          Effect.ensuring(oneAtATime.release(1)),
+          Effect.forkIn(scope),
+        ),
+      ),
+      Effect.flatMap((replaying) => restore(Fiber.join(replaying))),
+    ),
+  )
   return Replayer.of({
-    replayDeployments: replay.pipe(
-      Effect.tap((report) => Effect.sync(() => (last = Option.some(report)))),
-      Effect.tap(measureRecovery),
-      oneAtATime.withPermit,
+    replayDeployments: carriedOut.pipe(
       Effect.provideContext(context),
       Effect.withSpan("Replayer.replayDeployments"),
     ),

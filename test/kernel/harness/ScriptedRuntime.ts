@@ -27,6 +27,7 @@ export const Script = Schema.Struct({
   /** Tells two sources apart. */
   n: Schema.optionalKey(Schema.Finite),
   compile: Schema.optionalKey(Schema.Literals(["fail", "die"])),
+  compileMs: Schema.optionalKey(Schema.Finite),
   /** `stuck` cannot even be interrupted: a driver that breaks its contract. */
   start: Schema.optionalKey(Schema.Literals(["fail", "hang", "stuck", "die"])),
   startMs: Schema.optionalKey(Schema.Finite),
@@ -202,6 +203,7 @@ const compileScript = (world: World, source: string) =>
     if (script.compile === "fail" || world.uncompilable.has(source)) {
       return yield* new CompileFailed({ message: "scripted to fail", line: 3, column: 7 })
     }
+    if (script.compileMs !== undefined) yield* Effect.sleep(script.compileMs)
     return source
   })
 
