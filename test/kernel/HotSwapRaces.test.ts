@@ -229,6 +229,25 @@ describe("a hot swap during recovery", () => {
   )
 })
 
+describe("a hot swap of a service that has lost its place", () => {
+  it.effect("takes none beyond the limit when another has taken the room meanwhile", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot({ settings: { maxServices: 1 } })
+      yield* deploy(kernel, a, {}, { restart: "temporary" })
+      kernel.world.crash(a)
+      yield* settle
+      kernel.registry.remove(kernel.registry.get(a)!)
+      const swapping = yield* Effect.forkChild(Effect.exit(swap(kernel, a, { startMs: 500 })))
+      yield* pass(100)
+      yield* deploy(kernel, named("acme", "b"))
+      yield* pass(400)
+      assert.strictEqual(tagOf(yield* Fiber.join(swapping)), "TooManyServices")
+      assert.deepStrictEqual(running(kernel), ["acme/b@1"])
+      assert.deepStrictEqual(yield* swapsOf(kernel), ["hot_swap_started", "hot_swap_failed"])
+    }),
+  )
+})
+
 describe("requests for one service at once", () => {
   it.live("leave exactly one revision or none, wherever they meet (promises 1, 2, 10)", () =>
     Effect.gen(function* () {

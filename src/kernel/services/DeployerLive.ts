@@ -22,7 +22,7 @@ import { EventStore } from "../log/EventStore.ts"
 import { note } from "../log/Note.ts"
 import { Readiness } from "../Readiness.ts"
 import { DesiredState } from "../recovery/DesiredState.ts"
-import { requireRoom } from "./Admission.ts"
+import { admit } from "./Admission.ts"
 import { Compiler } from "./Compiler.ts"
 import {
   type Caller,
@@ -69,13 +69,6 @@ const putBack = Effect.fnUntraced(function* ({ child, previous }: Succession) {
   registry.remove(child)
   if (previous !== undefined) registry.put(previous)
   else yield* (yield* ServiceLogs).close(child.name)
-})
-
-/** Puts the child in its place, if there is room for one more; check and place are one step. */
-const admit = Effect.fnUntraced(function* ({ child, previous }: Succession) {
-  const registry = yield* Registry
-  if (previous === undefined) yield* requireRoom(child.name.tenantId)
-  registry.put(child)
 })
 
 /** Makes a started child a fact; if that fails, it is stopped again and the caller is told. */
@@ -128,7 +121,7 @@ const deployLocked = Effect.fnUntraced(function* (
   // Once it has started, and until it is supervised and a fact, nothing may interrupt: a caller
   // that hangs up must not leave a service that runs and is not logged, or the reverse.
   return yield* Effect.uninterruptible(
-    admit(succession).pipe(
+    admit(child).pipe(
       Effect.andThen(Effect.tapError(supervisor.start(child, code), refused)),
       Effect.andThen(created ? record(succession, deployed) : Effect.void),
       Effect.onError(() => putBack(succession)),

@@ -15,7 +15,7 @@ import { EventStore } from "../log/EventStore.ts"
 import { Readiness } from "../Readiness.ts"
 import { DesiredState } from "../recovery/DesiredState.ts"
 import { noteFact } from "../recovery/NoteFact.ts"
-import { requireRoom } from "./Admission.ts"
+import { admit, requireRoom } from "./Admission.ts"
 import { Compiler } from "./Compiler.ts"
 import { type Caller, SwapFailed, SwapRolledBack } from "./Deployer.ts"
 import { type Child, Registry, view } from "./Registry.ts"
@@ -195,8 +195,9 @@ export const hotSwap = Effect.fnUntraced(function* (plan: SwapPlan) {
   const code = yield* Effect.tapError(compiled, noteFailure(plan))
   const startedId = yield* begin(plan)
   yield* Effect.tapError(prepare(plan, code), noteFailure(plan, startedId))
-  const previous = registry.get(child.name)
-  registry.put(child)
+  const previous = yield* Effect.tapError(admit(child), (refusal) =>
+    Effect.andThen(supervisor.stop(child, { force: true }), noteFailure(plan, startedId)(refusal)),
+  )
   const trouble = yield* Effect.onError(observe(plan), () => takeBack(plan, previous, true))
   if (trouble !== undefined) return yield* rollBack(plan, previous, startedId, trouble)
   yield* Effect.onError(commit(plan, startedId), () => takeBack(plan, previous, false))
