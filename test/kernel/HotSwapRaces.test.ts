@@ -229,6 +229,56 @@ describe("a hot swap during recovery", () => {
   )
 })
 
+describe("a swap that only starts the identical spec again", () => {
+  for (const [what, end] of [
+    ["rollback", rollback],
+    ["kill", kill],
+  ] as const) {
+    it.effect(`is ended by a ${what}, which does not wait for the start`, () =>
+      Effect.gen(function* () {
+        const kernel = yield* boot()
+        const terms = { restart: "temporary" }
+        yield* deploy(kernel, a, {}, terms)
+        kernel.world.crash(a)
+        yield* settle
+        kernel.world.overrides.set("acme/a", { start: "hang" })
+        const swapping = yield* Effect.forkChild(Effect.exit(swap(kernel, a, {}, 0, terms)))
+        yield* settle
+        const ending = yield* Effect.forkChild(end(kernel, a))
+        yield* settle
+        assert.isDefined(ending.pollUnsafe(), "no time has passed")
+        assert.strictEqual(tagOf(yield* Fiber.join(swapping)), "SwapFailed")
+        const left = what === "kill" ? "absent" : "failed"
+        assert.strictEqual(yield* statusOf(kernel, a), left, "as it was, or killed")
+        assert.deepStrictEqual(running(kernel), [])
+      }),
+    )
+  }
+
+  it.effect("is no swap to end once it has started: a rollback then is one of its own", () =>
+    Effect.gen(function* () {
+      const kernel = yield* boot()
+      const terms = { restart: "temporary" }
+      yield* deploy(kernel, a)
+      yield* swap(kernel, a, { n: 2 }, 0, terms)
+      kernel.world.crash(a)
+      yield* settle
+      // What was there before takes its time to end, once the new instance has started.
+      kernel.registry.get(a)!.watcher = yield* Effect.forkChild(
+        Effect.onInterrupt(Effect.never, () => Effect.sleep(500)),
+      )
+      const swapping = yield* Effect.forkChild(swap(kernel, a, { n: 2 }, 0, terms))
+      yield* settle
+      assert.deepStrictEqual(running(kernel), ["acme/a@2"])
+      const rolling = yield* Effect.forkChild(rollback(kernel, a))
+      yield* pass(500)
+      assert.strictEqual((yield* Fiber.join(swapping)).revision, 2)
+      assert.strictEqual((yield* Fiber.join(rolling)).revision, 1)
+      assert.deepStrictEqual(running(kernel), ["acme/a@1"])
+    }),
+  )
+})
+
 describe("a hot swap of a service that has lost its place", () => {
   it.effect("takes none beyond the limit when another has taken the room meanwhile", () =>
     Effect.gen(function* () {

@@ -3,6 +3,7 @@
  * lock (design: data flow). Whatever fails leaves everything as it was.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
@@ -34,15 +35,17 @@ import {
   ServiceNotFound,
   SourceTooLarge,
   SwapInProgress,
+  type StartTimedOut,
   type SwapOptions,
 } from "./Deployer.ts"
 import { hotSwap } from "./HotSwap.ts"
 import { type Child, makeChild, Registry, view } from "./Registry.ts"
+import type { StartFailed } from "./Runtime.ts"
 import { list, status } from "./ServiceList.ts"
 import { ServiceLock } from "./ServiceLock.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
 import { Supervisor } from "./Supervisor.ts"
-import { type OpenSwap, Swaps } from "./Swaps.ts"
+import { type OpenSwap, Swaps, unlessEnded } from "./Swaps.ts"
 
 const refuseWhenStopping = Effect.flatMap(Readiness, (readiness) =>
   SubscriptionRef.getUnsafe(readiness).status === "stopping"
@@ -64,23 +67,22 @@ interface Succession {
   readonly code: string
 }
 
+/** Ends a child that took a place for nothing, and gives the place back. */
 const putBack = Effect.fnUntraced(function* ({ child, previous }: Succession) {
   const registry = yield* Registry
+  yield* (yield* Supervisor).stop(child, { force: true })
   registry.remove(child)
   if (previous !== undefined) registry.put(previous)
   else yield* (yield* ServiceLogs).close(child.name)
 })
 
-/** Makes a started child a fact; if that fails, it is stopped again and the caller is told. */
+/** Makes a started child a fact. */
 const record = Effect.fnUntraced(function* (succession: Succession, fact: EventDraft) {
   const artifacts = yield* ArtifactStore
   const desired = yield* DesiredState
   const store = yield* EventStore
-  const supervisor = yield* Supervisor
   const { child, source } = succession
-  const [event] = yield* store
-    .append([fact], artifacts.keep(child.spec.artifact, source))
-    .pipe(Effect.onError(() => supervisor.stop(child, { force: true })))
+  const [event] = yield* store.append([fact], artifacts.keep(child.spec.artifact, source))
   child.deployedAt = event.time
   yield* desired.record(event)
 })
@@ -93,10 +95,14 @@ const establish = Effect.fnUntraced(function* ({ child, previous, code }: Succes
   return yield* view(child)
 })
 
-const deployLocked = Effect.fnUntraced(function* (
+type Start = Effect.Effect<void, StartFailed | StartTimedOut>
+
+/** Deploys under the lock; `bounded` may end the start before its time. */
+const deployLocked = Effect.fnUntraced(function* <E extends { readonly message: string }>(
   caller: Caller,
   source: string,
   spec: LoggedSpec,
+  bounded: (start: Start) => Effect.Effect<void, E>,
 ) {
   const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
   const fact = factOf(yield* (yield* DesiredState).current, name)
@@ -122,7 +128,7 @@ const deployLocked = Effect.fnUntraced(function* (
   // that hangs up must not leave a service that runs and is not logged, or the reverse.
   return yield* Effect.uninterruptible(
     admit(child).pipe(
-      Effect.andThen(Effect.tapError(supervisor.start(child, code), refused)),
+      Effect.andThen(Effect.tapError(bounded(supervisor.start(child, code)), refused)),
       Effect.andThen(created ? record(succession, deployed) : Effect.void),
       Effect.onError(() => putBack(succession)),
       Effect.andThen(establish(succession)),
@@ -148,7 +154,7 @@ const deploy = Effect.fn("Deployer.deploy")(function* (caller: Caller, spec: Ser
   const logged = yield* loggedOf(spec)
   const name = { tenantId: caller.tenantId, serviceId: spec.serviceId }
   if (swaps.isOpen(name)) return yield* new SwapInProgress({ ...name })
-  return yield* locks.hold(name)(deployLocked(caller, spec.source, logged))
+  return yield* locks.hold(name)(deployLocked(caller, spec.source, logged, identity))
 })
 
 const swapLocked = Effect.fnUntraced(function* (
@@ -167,9 +173,13 @@ const swapLocked = Effect.fnUntraced(function* (
     case "NotFound":
       return yield* new ServiceNotFound({ ...name })
     case "Unchanged":
+      yield* swap.commit
       return yield* view(current!)
-    case "StartAgain":
-      return (yield* deployLocked(caller, source, spec)).service
+    case "StartAgain": {
+      const { service } = yield* deployLocked(caller, source, spec, unlessEnded(swap))
+      yield* swap.commit
+      return service
+    }
     case "Swap": {
       const { from, to } = decision
       const child = makeChild({ name, revision: to, spec, deployedAt: "" })

@@ -22,7 +22,7 @@ import { type Child, Registry, view } from "./Registry.ts"
 import type { InstanceExit } from "./Runtime.ts"
 import { noteCrash } from "./ServiceNote.ts"
 import { Supervisor } from "./Supervisor.ts"
-import type { OpenSwap } from "./Swaps.ts"
+import { type OpenSwap, unlessEnded } from "./Swaps.ts"
 
 /** How long the health path may take to answer, in milliseconds. */
 const healthTimeoutMs = 5000
@@ -91,11 +91,8 @@ const checkHealth = Effect.fnUntraced(function* ({ instance, spec }: Child) {
 /** Starts the new revision and looks at it; nothing of it is left if it is no good. */
 const prepare = Effect.fnUntraced(function* ({ child, swap }: SwapPlan, code: string) {
   const supervisor = yield* Supervisor
-  const ended = Effect.flatMap(swap.ended, (reason) => Effect.fail(new SwapFailed({ reason })))
-  const unlessEnded = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.raceFirst(Effect.interruptible(effect), Effect.interruptible(ended))
-  yield* unlessEnded(supervisor.start(child, code)).pipe(
-    Effect.andThen(unlessEnded(checkHealth(child))),
+  yield* unlessEnded(swap)(supervisor.start(child, code)).pipe(
+    Effect.andThen(unlessEnded(swap)(checkHealth(child))),
     Effect.onError(() => supervisor.stop(child, { force: true })),
   )
 })

@@ -13,7 +13,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { serviceKey, type ServiceName, type TenantId } from "../../domain/Identifier.ts"
 import { withDeadline } from "../Deadline.ts"
 import { Readiness } from "../Readiness.ts"
-import { SwapInProgress, TooManySwaps } from "./Deployer.ts"
+import { SwapFailed, SwapInProgress, TooManySwaps } from "./Deployer.ts"
 
 /** How long the shutdown waits for swaps to be undone, in milliseconds. */
 const undoTimeoutMs = 3000
@@ -27,9 +27,17 @@ const kernelStops = "the kernel is stopping"
 export interface OpenSwap {
   /** Succeeds when the swap must end uncommitted, with the reason. */
   readonly ended: Effect.Effect<string>
-  /** From now on the swap is a fact: others queue behind it instead of ending it. */
+  /** From now on there is nothing to undo: others queue behind the swap instead of ending it. */
   readonly commit: Effect.Effect<void>
 }
+
+/** Does something that is in vain once the swap must end: that interrupts it, and fails. */
+export const unlessEnded =
+  (swap: OpenSwap) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SwapFailed, R> => {
+    const ended = Effect.flatMap(swap.ended, (reason) => Effect.fail(new SwapFailed({ reason })))
+    return Effect.raceFirst(Effect.interruptible(effect), Effect.interruptible(ended))
+  }
 
 interface Entry {
   readonly tenantId: TenantId
