@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as Scheduler from "effect/Scheduler"
+import * as References from "effect/References"
 import { SqlClient } from "effect/sql/SqlClient"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 
@@ -199,7 +199,7 @@ describe("EventWriter", () => {
         const word = store.emit(draft("system_shutdown_complete", { durationMs: 1 }))
         // A fiber that yields at almost every step has others in between wherever there may be any.
         const saying = yield* Effect.forkChild(
-          Effect.provideService(word, Scheduler.MaxOpsBeforeYield, 3),
+          Effect.provideService(word, References.MaxOpsBeforeYield, 3),
         )
         let late = 0
         while (saying.pollUnsafe() === undefined && late++ < 2000) {

@@ -1,5 +1,7 @@
 /**
- * The append-only log of events: the only way anything durable changes (promises 1 and 5).
+ * The append-only log of events (promises 1 and 5): services, capabilities and secrets change with an
+ * event or not at all. What it does not own is written beside it, by its owners: the entries of
+ * services' stores, schedules' accounts, wrapped keys, the removal of expired tokens, checkpoints.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
 import { draft, type EventDraft } from "../../domain/Event.ts"
@@ -24,11 +25,9 @@ import { type Folded, sight, underLock } from "./ServicesAudit.ts"
 import { type FixOptions, VerifierChecks } from "./Verifier.ts"
 
 /** A repair could not be made; nothing was changed. */
-interface NotRepaired {
-  readonly message: string
-}
-
-const notRepaired = (message: string) => Effect.fail<NotRepaired>({ message })
+class NotRepaired extends Schema.TaggedError<NotRepaired>()("NotRepaired", {
+  message: Schema.String,
+}) {}
 
 /** The service an inconsistency is about. */
 const nameOf = ({ tenantId, serviceId }: Inconsistency): ServiceName | undefined =>
@@ -75,13 +74,14 @@ const fixMemory = Effect.fnUntraced(function* (found: Inconsistency, name: Servi
   const latest = yield* store
     .stream({ ...name, types: factTypes })
     .pipe(Stream.tap(desired.record), Stream.runLast)
-  if (Option.isNone(latest)) return yield* notRepaired("the log has no fact about it")
+  if (Option.isNone(latest))
+    return yield* new NotRepaired({ message: "the log has no fact about it" })
   return (yield* apply(found, "reread", `event ${latest.value.id} counts`)).fix
 })
 
 const fixOrphan = Effect.fnUntraced(function* (found: Inconsistency, name: ServiceName) {
   const child = (yield* Registry).get(name)
-  if (child === undefined) return yield* notRepaired("it is gone")
+  if (child === undefined) return yield* new NotRepaired({ message: "it is gone" })
   const { revision, spec } = child
   const { fix, facts } = yield* apply(found, "logged", `revision ${revision} is in the log now`, [
     draft("service_deployed", { revision, spec }, name),
@@ -194,7 +194,10 @@ const fixRegistered = Effect.fnUntraced(function* (found: Inconsistency) {
   const check = (yield* VerifierChecks)
     .all()
     .find(({ name }) => found.invariant === name || found.invariant.startsWith(`${name}_`))
-  const detail = yield* check?.fix?.(found) ?? Effect.undefined
+  const detail = yield* Effect.mapError(
+    check?.fix?.(found) ?? Effect.undefined,
+    ({ message }) => new NotRepaired({ message }),
+  )
   return detail === undefined ? undefined : (yield* apply(found, "repaired", detail)).fix
 })
 
@@ -231,7 +234,10 @@ export const repair = Effect.fnUntraced(function* (
       const fix = Effect.flatMap(
         underLock(name)(Effect.uninterruptible(fixService(found, name, base))),
         (done) =>
-          Option.isSome(done) ? Effect.succeed(done.value) : notRepaired("the service is busy"),
+          Effect.mapError(
+            Effect.fromOption(done),
+            () => new NotRepaired({ message: "the service is busy" }),
+          ),
       )
       results.push(yield* settle(found, fix))
     } else {

@@ -22,7 +22,7 @@ import { EventStore } from "../log/EventStore.ts"
 import { note } from "../log/Note.ts"
 import { Readiness } from "../Readiness.ts"
 import { Compiler } from "../services/Compiler.ts"
-import { type Child, makeChild, Registry } from "../services/Registry.ts"
+import { type Child, makeChild, markFailed, Registry } from "../services/Registry.ts"
 import { ServiceLock } from "../services/ServiceLock.ts"
 import { Supervisor } from "../services/Supervisor.ts"
 import { DesiredState } from "./DesiredState.ts"
@@ -54,8 +54,7 @@ const outcomeOf = (fact: Deployed, attempt: Attempt, durationMs: number): Recove
 })
 
 const fail = (child: Child, reason: string): Attempt => {
-  child.status = "failed"
-  child.lastError = reason
+  markFailed(child, reason)
   return failed(reason)
 }
 

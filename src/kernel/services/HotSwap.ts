@@ -18,7 +18,7 @@ import { noteFact } from "../recovery/NoteFact.ts"
 import { admit, requireRoom } from "./Admission.ts"
 import { Compiler } from "./Compiler.ts"
 import { type Caller, SwapFailed, SwapRolledBack } from "./Deployer.ts"
-import { type Child, Registry, view } from "./Registry.ts"
+import { type Child, markFailed, Registry, view } from "./Registry.ts"
 import type { InstanceExit } from "./Runtime.ts"
 import { noteCrash } from "./ServiceNote.ts"
 import { Supervisor } from "./Supervisor.ts"
@@ -131,8 +131,7 @@ const takeBack = Effect.fnUntraced(function* (
   const { status } = SubscriptionRef.getUnsafe(readiness)
   if (previous?.status === "starting" && status !== "recovering") {
     // Recovery has gone by while its place was taken.
-    previous.status = "failed"
-    previous.lastError = "recovery ran out of time"
+    markFailed(previous, "recovery ran out of time")
   }
   const supervisor = yield* Supervisor
   yield* supervisor.stop(child, { force, timeoutMs: takeBackTimeoutMs })

@@ -1,6 +1,7 @@
 /**
  * Every service the kernel takes care of, running or not: the one place that status, lists and
- * supervision share (promise 10). It holds no decisions; the supervisor moves the entries.
+ * supervision share (promise 10). It holds no decisions; those who take care of a service under its
+ * lock, and the supervisor while it watches it, move the entries.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -21,7 +22,10 @@ export interface ChildSpec {
   readonly deployedAt: string
 }
 
-/** A service and how it is doing. Only the supervisor changes one. */
+/**
+ * A service and how it is doing. The supervisor changes one, with two exceptions: whoever logs its
+ * deployment sets `deployedAt`, and recovery marks what it could not bring back.
+ */
 export interface Child extends ChildSpec {
   deployedAt: string
   status: ServiceStatus
@@ -47,6 +51,12 @@ export const makeChild = (spec: ChildSpec): Child => ({
   scope: undefined,
   watcher: undefined,
 })
+
+/** Marks a child that is not running, and that nobody will start, as failed for `reason`. */
+export const markFailed = (child: Child, reason: string): void => {
+  child.status = "failed"
+  child.lastError = reason
+}
 
 const idle = { memoryBytes: 0, cpuMs: 0, inFlight: 0 }
 

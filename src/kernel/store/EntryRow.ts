@@ -1,8 +1,8 @@
-import type { ServiceName } from "../../domain/Identifier.ts"
 /**
  * An entry as a row of the table `store_entries`, in both directions. The checksum covers the whole
  * row and whose it is: what a disk changed, swapped or mixed up does not pass for an entry.
  */
+import type { ServiceName } from "../../domain/Identifier.ts"
 import type { Entry, StoredValue } from "../../domain/KeyValue.ts"
 import type { Digest } from "../log/Digest.ts"
 
