@@ -2,6 +2,7 @@
  * The public surface: everything a plugin may use, ours and other people's alike, as the package
  * `solo`. What is not exported here is the kernel's own business.
  */
+export * from "./domain/Bounds.ts"
 export * from "./domain/Capability.ts"
 export * from "./domain/Destination.ts"
 export * from "./domain/Event.ts"

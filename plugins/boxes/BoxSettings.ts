@@ -3,13 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { bounded } from "solo"
 
 import { demands } from "./Walls.ts"
-
-const bounded = (minimum: number, maximum: number, fallback: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum })).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(fallback)),
-  )
 
 const Sandbox = Schema.Struct({
   /** The least that must stand around services; with less the kernel refuses to start. */

@@ -4,9 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { between } from "solo"
 
 const number = (minimum: number, maximum: number, fallback: number, description: string) =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+  between(minimum, maximum)
     .annotate({ description })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(fallback)))
 

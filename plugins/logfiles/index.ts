@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { definePlugin, LogStore, LogStoreFailed, pluginApiVersion } from "solo"
+import { bounded, definePlugin, LogStore, LogStoreFailed, pluginApiVersion } from "solo"
 
 import { LogFiles } from "./LogFiles.ts"
 import { type Bounds, sweep } from "./Sweep.ts"
@@ -23,19 +23,14 @@ const askEveryMs = 5000
 /** The part of all bytes there may be that may come before they are counted again. */
 const unsweptShare = 1 / 8
 
-const within = (minimum: number, maximum: number, fallback: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum })).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(fallback)),
-  )
-
 const Config = Schema.Struct({
   /** Where the files are. */
   directory: Schema.String.check(Schema.isMinLength(1)),
   /** What one service keeps, and all of them together, in MiB. */
-  serviceMb: within(1, 1024, 4),
-  totalMb: within(1, 1_048_576, 1024),
+  serviceMb: bounded(1, 1024, 4),
+  totalMb: bounded(1, 1_048_576, 1024),
   /** How long a segment is kept after its last line, in days. */
-  maxAgeDays: within(1, 3650, 14),
+  maxAgeDays: bounded(1, 3650, 14),
 })
 
 const attempt = <A>(evaluate: () => Promise<A>): Effect.Effect<A, LogStoreFailed> =>

@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
+  bounded,
   AddressRefused,
   definePlugin,
   mayHaveBody,
@@ -27,10 +28,7 @@ import { Allowance, judgeOf } from "./Addresses.ts"
 import { type ConnectionSettings, exchange } from "./Connection.ts"
 import { layerResolver, Resolver } from "./Resolver.ts"
 
-const milliseconds = (fallback: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 600_000 })).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(fallback)),
-  )
+const milliseconds = (fallback: number) => bounded(1, 600_000, fallback)
 
 /** The plugin's section of the configuration. */
 const NetworkSettings = Schema.Struct({

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError } from "effect/sql/SqlError"
-import { definePlugin, pluginApiVersion, Storage, type StorageFault } from "solo"
+import { bounded, definePlugin, pluginApiVersion, Storage, type StorageFault } from "solo"
 
 import { backupDatabase } from "./Backup.ts"
 import { layerClient } from "./Client.ts"
@@ -27,9 +27,7 @@ const Config = Schema.Struct({
   /** The database file. */
   filename: Schema.String.check(Schema.isMinLength(1)),
   /** How long to wait for another process's lock on it; the kernel stands still meanwhile. */
-  busyTimeoutMs: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60_000 })).pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed(1000)),
-  ),
+  busyTimeoutMs: bounded(0, 60_000, 1000),
 })
 
 // A connection of its own that never waits: a reader in the way must not hold up the kernel.

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer"
 import * as Schema from "effect/Schema"
 
 import { Allowance } from "../../plugins/network/Addresses.ts"
+import { between } from "../domain/Bounds.ts"
 import { tokenPattern } from "./RootTokenFile.ts"
 
 /** One setting. */
@@ -39,7 +40,7 @@ const asList = (text: string): unknown =>
 const integer = (env: `SOLO_${string}`, minimum: number, maximum: number, fallback: number) =>
   ({
     env,
-    schema: Schema.Int.check(Schema.isBetween({ minimum, maximum })),
+    schema: between(minimum, maximum),
     expected: `a whole number from ${minimum} to ${maximum}`,
     fallback,
     read: asNumber,
