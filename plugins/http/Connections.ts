@@ -53,31 +53,38 @@ const answer = (refused: Problem, requestId: string) => {
 
 const close = (socket: Socket, lastWords = ""): void => {
   if (socket.destroyed) return
-  socket.setTimeout(lingerMs, () => socket.destroy())
+  const timer = setTimeout(() => socket.destroy(), lingerMs)
+  socket.once("close", () => clearTimeout(timer))
   socket.end(lastWords)
 }
 
 /** What one connection still has to answer. */
 interface Owed {
   readonly responses: Set<ServerResponse>
-  /** Close it as soon as it owes nothing: what came after cannot be read. */
-  doomed: boolean
+  /** Once what came cannot be read: with what the connection ends when it owes nothing more. */
+  lastWords: string | undefined
+}
+
+/** Ends a request that cannot come to its end, for whoever works on it too. Its connection stays. */
+const abandon = (response: ServerResponse, socket: Socket): void => {
+  if (response.socket === socket) response.detachSocket(socket)
+  response.destroy()
 }
 
 /** Answers bytes that Node's parser refuses, without breaking answers that are on their way. */
 const refuse = (error: NodeJS.ErrnoException, socket: Socket, owed: Owed, requestId: string) => {
   if (error.code === "ECONNRESET" || !socket.writable) return socket.destroy()
-  const refusal = answer(refusals[error.code ?? ""] ?? malformed, requestId)
+  if (owed.lastWords !== undefined) return undefined
+  const { raw } = answer(refusals[error.code ?? ""] ?? malformed, requestId)
   const open = [...owed.responses]
+  if (open.length === 0) return close(socket, raw)
   const unfinished = open.find(({ req }) => !req.complete)
-  if (unfinished === undefined) {
-    // The bytes are not part of any request taken so far: those are answered first.
-    owed.doomed = true
-    return open.length > 0 ? undefined : close(socket, refusal.raw)
-  }
   // Half an answer cannot be taken back; a second one after it would be taken for its end.
-  if (open.length > 1 || unfinished.headersSent) return socket.destroy()
-  return refusal.through(unfinished)
+  const isBegun = unfinished?.headersSent === true
+  if (open.length === 1 && isBegun && !unfinished.writableEnded) return socket.destroy()
+  // The requests before it are answered first, each in full.
+  owed.lastWords = unfinished === undefined || isBegun ? "" : raw
+  if (unfinished?.writableEnded === false) abandon(unfinished, socket)
 }
 
 /** Watches the connections of `server`. */
@@ -87,7 +94,7 @@ export const watchConnections = (server: Server, nameRequest: NameRequest) => {
   let whenEmpty = () => {}
 
   server.on("connection", (socket: Socket) => {
-    connections.set(socket, { responses: new Set(), doomed: false })
+    connections.set(socket, { responses: new Set(), lastWords: undefined })
     socket.on("close", () => {
       connections.delete(socket)
       if (connections.size === 0) whenEmpty()
@@ -104,7 +111,8 @@ export const watchConnections = (server: Server, nameRequest: NameRequest) => {
     owed.responses.add(response)
     response.on("close", () => {
       owed.responses.delete(response)
-      if ((draining || owed.doomed) && owed.responses.size === 0) close(socket)
+      if (owed.responses.size > 0) return
+      if (draining || owed.lastWords !== undefined) close(socket, owed.lastWords)
     })
   }
   server.prependListener("request", onRequest)
