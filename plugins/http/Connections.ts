@@ -1,7 +1,8 @@
 /**
  * The open connections of one server: answers bytes that are no request, and at shutdown closes
  * each connection as soon as it owes nobody an answer. Node alone would keep an idle connection
- * for its whole keep-alive time, and a silent one for ever.
+ * for its whole keep-alive time, and a silent one for ever. It tells clients that sent all they
+ * have to say from those that left.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
@@ -15,6 +16,9 @@ import { problemKind } from "./ProblemCatalogue.ts"
 
 /** How long a client has to read the answer to bytes that are no request. */
 const lingerMs = 500
+
+/** How long a client that sends no more is left alone before it is asked whether it still reads. */
+const firstAskMs = 100
 
 const malformed = problem("malformed-http", "the bytes received are not an HTTP/1.1 request")
 
@@ -63,6 +67,34 @@ interface Owed {
   readonly responses: Set<ServerResponse>
   /** Once what came cannot be read: with what the connection ends when it owes nothing more. */
   lastWords: string | undefined
+  /** Asks a client that sends no more whether it still reads. */
+  asking: NodeJS.Timeout | undefined
+}
+
+/** The answer that is to be written next. */
+const nextOf = ({ responses }: Owed): ServerResponse | undefined =>
+  [...responses].find(({ destroyed, writableEnded }) => !destroyed && !writableEnded)
+
+/**
+ * Asks a client that sends no more whether it still reads, less and less often. One that left says
+ * nothing more, but refuses what is written to it, and the write after that one fails.
+ */
+const ask = (owed: Owed, waitMs: number): void => {
+  owed.asking = setTimeout(() => {
+    const next = nextOf(owed)
+    if (next === undefined) return
+    if (!next.headersSent) next.writeContinue()
+    ask(owed, 2 * waitMs)
+  }, waitMs)
+}
+
+/** Keeps what a client that sends no more has asked for, where it can be told from one that left. */
+const onHalfClosed = (socket: Socket, owed: Owed): void => {
+  const next = nextOf(owed)
+  if (next === undefined) return
+  // Nothing may come before an answer of HTTP/1.0, nor in the middle of one: it is taken to have left.
+  if (next.headersSent || next.req.httpVersionMinor === 0) socket.end()
+  else ask(owed, firstAskMs)
 }
 
 /** Ends a request that cannot come to its end, for whoever works on it too. Its connection stays. */
@@ -92,11 +124,16 @@ export const watchConnections = (server: Server, nameRequest: NameRequest) => {
   const connections = new Map<Socket, Owed>()
   let draining = false
   let whenEmpty = () => {}
+  // Without it Node ends a connection whose client sends no more, whatever it still owes.
+  Object.assign(server, { httpAllowHalfOpen: true })
 
   server.on("connection", (socket: Socket) => {
-    connections.set(socket, { responses: new Set(), lastWords: undefined })
+    const owed: Owed = { responses: new Set(), lastWords: undefined, asking: undefined }
+    connections.set(socket, owed)
+    socket.on("end", () => onHalfClosed(socket, owed))
     socket.on("close", () => {
       connections.delete(socket)
+      clearTimeout(owed.asking)
       if (connections.size === 0) whenEmpty()
     })
     // A connection that breaks is the client's affair; unhandled, it would be the kernel's.

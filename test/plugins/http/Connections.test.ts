@@ -108,6 +108,72 @@ describe("an upload", () => {
   }
 })
 
+describe("a client that sends no more after a whole request", () => {
+  const ask = (version: string) => `GET /services/acme/x/ HTTP/${version}\r\n${auth}\r\n`
+
+  /** A service that answers when it is let, and what tells when it is asked and interrupted. */
+  const waiter = () => {
+    const begun = Deferred.makeUnsafe<void>()
+    const aborted = Deferred.makeUnsafe<void>()
+    const release = Deferred.makeUnsafe<void>()
+    gateway.kernel.control.serve = () =>
+      Deferred.succeed(begun, undefined).pipe(
+        Effect.andThen(Deferred.await(release)),
+        Effect.as({ ...ok, body: Stream.make(new TextEncoder().encode("whole")) }),
+        Effect.onInterrupt(() => Deferred.succeed(aborted, undefined)),
+      )
+    return {
+      begun: Effect.runPromise(Deferred.await(begun)),
+      aborted: Effect.runPromise(Deferred.await(aborted)),
+      release: () => Effect.runSync(Deferred.succeed(release, undefined)),
+    }
+  }
+
+  it("is answered, however long that takes", async () => {
+    const { begun, release } = waiter()
+    const socket = await connect()
+    const answered = answers(socket)
+    socket.write(ask("1.1"))
+    await begun
+    socket.end()
+    // It is asked twice whether it still reads, then it has its answer.
+    let asked = ""
+    socket.on("data", (data: Buffer) => {
+      asked += String(data)
+      if (statuses(asked).length === 2) release()
+    })
+    const answer = await answered
+    assert.deepStrictEqual(statuses(answer), ["100", "100", "200"])
+    assert.include(answer, "whole")
+  })
+
+  it("is answered as often as it asked", async () => {
+    gateway.kernel.control.serve = () => Effect.as(Effect.yieldNow, ok)
+    const socket = await connect()
+    const answered = answers(socket)
+    socket.end(ask("1.1").repeat(3))
+    assert.isAtLeast(statuses(await answered).length, 3)
+  })
+
+  for (const [what, version, leave] of [
+    ["and leaves", "1.1", (socket: Socket) => socket.destroy()],
+    ["and resets its connection", "1.1", (socket: Socket) => socket.resetAndDestroy()],
+    ["of HTTP/1.0, which cannot be asked,", "1.0", (socket: Socket) => socket.end()],
+  ] as const) {
+    it(`${what} holds no place`, async () => {
+      const { aborted, begun } = waiter()
+      const socket = await connect()
+      const answered = answers(socket)
+      socket.write(ask(version))
+      await begun
+      leave(socket)
+      await aborted
+      await isFree()
+      assert.strictEqual(await answered, "")
+    })
+  }
+})
+
 describe("a request before one that breaks off", () => {
   for (const [what, end] of [
     ["with its client's bytes", (socket: Socket) => socket.end()],
