@@ -94,7 +94,7 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
             })
             const record = yield* CurrentRequest
             record.tenantId = caller.tenantId
-            yield* shedder.enter(caller)
+            yield* shedder.enter(caller, "api")
             return yield* Effect.provideService(handled, Caller, caller)
           }),
         })

@@ -52,9 +52,14 @@ export const GatewayConfig = Schema.Struct({
     1,
     1_000_000,
     2048,
-    "Requests with a good token in flight at once. One tenant gets no more than are still free: at most half of them when it is alone, a third when another has as many.",
+    "Requests with a good token in flight at once. One tenant gets no more than are still free: at most half of them when it is alone, a third when another has as many. An eighth is only for the API.",
   ),
-  maxInFlightPerTenant: number(1, 1_000_000, 512, "Requests of one tenant in flight at once."),
+  maxInFlightPerTenant: number(
+    1,
+    1_000_000,
+    512,
+    "Requests of one tenant in flight at once. An eighth is only for the API.",
+  ),
   maxBegunPerTurn: number(
     1,
     10_000,

@@ -195,7 +195,7 @@ export const makeCarryIngress = Effect.fnUntraced(function* (
       // Another tenant's service and one that is not there are the same to the caller.
       () => fromKernel(new ServiceNotFound({ serviceId })),
     )
-    yield* shedder.enter(caller)
+    yield* shedder.enter(caller, "ingress")
     if (method === "TRACE") return yield* untraceable
     const { body, exceeded, tooLarge } = bounded(request, config.maxIngressBodyBytes)
     if (exceeded()) return yield* tooLarge()

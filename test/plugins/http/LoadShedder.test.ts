@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 
 import { makeShares } from "../../../plugins/http/Shares.ts"
 import { makeTurns } from "../../../plugins/http/Turns.ts"
-import { startGateway } from "./Harness.ts"
+import { spec, startGateway } from "./Harness.ts"
 import { assertProblem } from "./Problems.ts"
 
 const places = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 }))
@@ -104,11 +104,43 @@ describe("requests in flight", () => {
     const own = await gateway.call("/v1/services", {
       headers: { authorization: `Bearer ${greedy}`, "x-tenant-id": "greedy" },
     })
-    await assertProblem(own, 429, "tenant-overloaded")
+    // The API has places of its own.
+    assert.strictEqual(own.status, 200)
 
     Effect.runSync(Deferred.succeed(release, undefined))
     for (const response of await Promise.all(asked)) assert.strictEqual(response.status, 200)
     assert.strictEqual((await invoke(greedy, "greedy")).status, 200)
+    await gateway.stop()
+  })
+
+  it("to services leave a tenant its API, within the same bound", async () => {
+    const gateway = await startGateway({ maxInFlightPerTenant: 4 })
+    const token = await gateway.grant({ permissions: ["invoke", "deploy", "kill", "read"] })
+    const headers = { authorization: `Bearer ${token}` }
+    assert.strictEqual((await gateway.deploy(spec("x"), headers)).status, 201)
+    const release = Deferred.makeUnsafe<void>()
+    const begun = Deferred.makeUnsafe<void>()
+    gateway.kernel.control.serve = () =>
+      Effect.as(Deferred.await(release), { status: 200, headers: [], body: null })
+    const invoke = () => gateway.call("/services/acme/x/", { headers })
+    const asked = Array.from({ length: 5 }, invoke)
+    const refused = await Promise.race(asked)
+    await assertProblem(refused, 429, "tenant-overloaded")
+    assert.strictEqual(
+      (await gateway.call("/v1/services/x", { method: "DELETE", headers })).status,
+      200,
+    )
+    gateway.kernel.control.deploying = Effect.andThen(
+      Deferred.succeed(begun, undefined),
+      Deferred.await(release),
+    )
+    const deploying = gateway.deploy(spec("y"), headers)
+    await Effect.runPromise(Deferred.await(begun))
+    const beyond = await gateway.call("/v1/services", { headers })
+    await assertProblem(beyond, 429, "tenant-overloaded")
+    Effect.runSync(Deferred.succeed(release, undefined))
+    assert.strictEqual((await deploying).status, 201)
+    await Promise.all(asked)
     await gateway.stop()
   })
 
