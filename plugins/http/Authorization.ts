@@ -90,7 +90,7 @@ export class Authorization extends HttpApiMiddleware.Service<Authorization, { pr
             const caller = yield* admit(manager, bearerToken(headers["authorization"]), {
               permission: guard.permission,
               on: targetOf(guard.on, params),
-              tenantId: yield* namedTenant(headers["x-tenant-id"]),
+              tenantId: yield* namedTenant(headers),
             })
             const record = yield* CurrentRequest
             record.tenantId = caller.tenantId

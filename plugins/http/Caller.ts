@@ -14,7 +14,8 @@ import {
   type Permission,
   type ServiceId,
   type Target,
-  TenantId,
+  GivenTenantId,
+  type TenantId,
 } from "solo"
 
 import { fromKernel, invalidRequest } from "./Failures.ts"
@@ -51,21 +52,33 @@ export interface RequestNeed {
 export const bearerToken = (header: string | undefined): Redacted.Redacted<string> =>
   Redacted.make(/^bearer +([^\s,]+) *$/i.exec(header ?? "")?.[1] ?? "")
 
-const isTenantId = Schema.is(TenantId)
+type Headers = Readonly<Record<string, string | undefined>>
+
+/**
+ * What a header says, unless that is the token presented beside it: a root token that its operator
+ * made up does not look like one.
+ */
+export const apartFromToken = (headers: Headers, name: string): string | undefined => {
+  const text = headers[name]
+  if (text === undefined) return undefined
+  return text === Redacted.value(bearerToken(headers["authorization"])) ? undefined : text
+}
+
+const isTenantId = Schema.is(GivenTenantId)
 
 const malformedTenant = invalidRequest([
   {
     path: ["headers", "x-tenant-id"],
-    message: "Expected 1 to 128 characters out of A-Z, a-z, 0-9, _ and -",
+    message: "Expected 1 to 128 characters out of A-Z, a-z, 0-9, _ and -, and no token",
   },
 ])
 
-/** The tenant that the header X-Tenant-ID names, if it is there. */
-export const namedTenant = (
-  header: string | undefined,
-): Effect.Effect<TenantId | undefined, Problem> => {
-  if (header === undefined) return Effect.undefined
-  return isTenantId(header) ? Effect.succeed(header) : Effect.fail(malformedTenant)
+/** The tenant that the header X-Tenant-ID names, if it is there. A token is none. */
+export const namedTenant = (headers: Headers): Effect.Effect<TenantId | undefined, Problem> => {
+  const name = "x-tenant-id"
+  if (headers[name] === undefined) return Effect.undefined
+  const named = apartFromToken(headers, name)
+  return isTenantId(named) ? Effect.succeed(named) : Effect.fail(malformedTenant)
 }
 
 const noToken = problem(

@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import { holdsToken } from "solo"
 
 /** One request. Its later fields are filled in on the way. */
 export interface RequestRecord {
@@ -22,7 +23,10 @@ export const CurrentRequest = Context.Reference<RequestRecord>("solo/plugins/htt
 
 const acceptable = /^[A-Za-z0-9._:-]{1,128}$/
 
-/** Gives a request its id: the client's own when it is a sane one, else a fresh one. */
+/**
+ * Gives a request its id: the client's own when it is a sane one, else a fresh one. Ids are logged,
+ * so that what looks like a token is none.
+ */
 export type NameRequest = (presented: string | undefined) => string
 
 /** Fresh ids are a random prefix of this gateway and a counter: unique, and cheap to make. */
@@ -32,7 +36,7 @@ export const makeNameRequest: Effect.Effect<NameRequest> = Effect.gen(function* 
   const prefix = `${high.toString(36)}${low.toString(36)}`
   let count = 0
   return (presented) =>
-    presented !== undefined && acceptable.test(presented)
+    presented !== undefined && acceptable.test(presented) && !holdsToken(presented)
       ? presented
       : `${prefix}-${(++count).toString(36)}`
 })

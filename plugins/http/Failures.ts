@@ -27,6 +27,7 @@ import type {
   TokenNotFound,
   TooDeep,
 } from "solo"
+import { withoutTokens } from "solo"
 
 import { CurrentRequest } from "./CurrentRequest.ts"
 import { type FieldError, Problem, problem, problemResponse } from "./Problem.ts"
@@ -134,9 +135,12 @@ const maxMessageLength = 300
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
+// Before it is cut: half a token would not look like one.
+const cut = (text: string): string => withoutTokens(text).slice(0, maxMessageLength)
+
 const segment = (key: PropertyKey | { readonly key: PropertyKey }): string | number => {
   const plain = typeof key === "object" ? key.key : key
-  return typeof plain === "number" ? plain : String(plain).slice(0, maxMessageLength)
+  return typeof plain === "number" ? plain : cut(String(plain))
 }
 
 const fieldErrors = (slot: string, issue: SchemaIssue.Issue): ReadonlyArray<FieldError> =>
@@ -144,7 +148,7 @@ const fieldErrors = (slot: string, issue: SchemaIssue.Issue): ReadonlyArray<Fiel
     .issues.slice(0, maxFieldErrors)
     .map(({ message, path }) => ({
       path: [slot, ...(path ?? []).map(segment)],
-      message: message.slice(0, maxMessageLength),
+      message: cut(message),
     }))
 
 /** A request whose fields are wrong. */

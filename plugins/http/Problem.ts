@@ -8,6 +8,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as ProblemDetails from "effect/http/ProblemDetails"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import { withoutTokens } from "solo"
 
 import { problemKind, problemKinds, type ProblemName, problemType } from "./ProblemCatalogue.ts"
 
@@ -44,16 +45,22 @@ export class Problem extends Schema.TaggedError<Problem>()("Problem", {
 export const problem = (name: ProblemName, detail: string): Problem =>
   new Problem({ problem: name, detail })
 
-/** The body of a problem's response. */
+/** What a client may have put in the wrong place is not repeated to it, where it is a token. */
+const fieldWithoutTokens = ({ message, path }: FieldError): FieldError => ({
+  path: path.map((part) => (typeof part === "string" ? withoutTokens(part) : part)),
+  message: withoutTokens(message),
+})
+
+/** The body of a problem's response, without whatever looks like a token. */
 export const problemBody = (problem: Problem, requestId: string) => {
   const kind = problemKind(problem.problem)
   return {
     type: problemType(problem.problem),
     title: kind.title,
     status: kind.status,
-    detail: problem.detail,
+    detail: withoutTokens(problem.detail),
     requestId,
-    ...(problem.errors === undefined ? {} : { errors: problem.errors }),
+    ...(problem.errors === undefined ? {} : { errors: problem.errors.map(fieldWithoutTokens) }),
     ...(problem.line === undefined ? {} : { line: problem.line }),
     ...(problem.column === undefined ? {} : { column: problem.column }),
   }

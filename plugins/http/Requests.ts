@@ -14,6 +14,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Readiness } from "solo"
 
 import { Api } from "./Api.ts"
+import { apartFromToken } from "./Caller.ts"
 import { CurrentRequest, makeNameRequest, type RequestRecord } from "./CurrentRequest.ts"
 import { invalidRequest, problemOf, respondToFailure } from "./Failures.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
@@ -168,7 +169,7 @@ export const makeRequests = Effect.fnUntraced(function* (
 
   const handle = (request: HttpServerRequest.HttpServerRequest) => {
     const record: RequestRecord = {
-      id: nameRequest(request.headers["x-request-id"]),
+      id: nameRequest(apartFromToken(request.headers, "x-request-id")),
       route: null,
       tenantId: null,
     }

@@ -6,7 +6,7 @@ import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
-import { SecretName } from "solo"
+import { GivenSecretName, SecretName } from "solo"
 
 import { Authorization, needs, RequiredPermission } from "./Authorization.ts"
 import { pageOf, pageQuery } from "./Page.ts"
@@ -18,6 +18,10 @@ const params = {
   name: SecretName.annotate({ description: "The secret's name within its tenant." }),
 }
 
+const newParams = {
+  name: GivenSecretName.annotate({ description: "The secret's name within its tenant." }),
+}
+
 const Existence = Schema.Struct({ name: SecretName, exists: Schema.Boolean }).annotate({
   identifier: "SecretExistence",
 })
@@ -25,7 +29,7 @@ const Existence = Schema.Struct({ name: SecretName, exists: Schema.Boolean }).an
 const storageProblems = ["storage-unavailable", "storage-full", "request-timed-out"] as const
 
 const put = HttpApiEndpoint.put("put", "/v1/secrets/:name", {
-  params,
+  params: newParams,
   payload: Schema.Struct({
     value: Schema.RedactedFromValue(Schema.String, { label: "secret" }),
   }).annotate({ identifier: "SecretValue" }),

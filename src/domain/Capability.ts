@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
 import { between } from "./Bounds.ts"
-import { ServiceId, TenantId } from "./Identifier.ts"
+import { GivenServiceId, ServiceId, TenantId } from "./Identifier.ts"
 
 /** What a route can ask for. `root` is never granted: it is the root token's own. */
 export const Permission = Schema.Literals([
@@ -59,7 +59,7 @@ const Permissions = Schema.Array(Permission).check(Schema.isMinLength(1), Schema
 
 const terms = {
   /** Binds the token to one service; left out, it is bound as its origin is. */
-  serviceId: Schema.optional(ServiceId),
+  serviceId: Schema.optional(GivenServiceId),
   /** Left out, it ends when its origin ends. */
   ttlSeconds: Schema.optional(between(1, maxTtlSeconds)),
   rateLimit: Schema.optional(RateLimit),

@@ -4,6 +4,8 @@
  */
 import * as Schema from "effect/Schema"
 
+import { isNoToken } from "./Token.ts"
+
 const pattern = /^[A-Za-z0-9_-]{1,128}$/
 
 const expected = "1 to 128 characters out of A-Z, a-z, 0-9, _ and -"
@@ -15,12 +17,21 @@ export const TenantId = Schema.String.check(Schema.isPattern(pattern, { expected
 /** @see {@link TenantId} */
 export type TenantId = typeof TenantId.Type
 
+/**
+ * A tenant as a request names it. What looks like a token is refused, for a name is written down:
+ * only where it is given, because what old logs hold is read for ever.
+ */
+export const GivenTenantId = TenantId.check(isNoToken)
+
 /** Names a service within its tenant. */
 export const ServiceId = Schema.String.check(Schema.isPattern(pattern, { expected })).pipe(
   Schema.brand("ServiceId"),
 )
 /** @see {@link ServiceId} */
 export type ServiceId = typeof ServiceId.Type
+
+/** A service as a request names it. @see {@link GivenTenantId} */
+export const GivenServiceId = ServiceId.check(isNoToken)
 
 /** Names one service in the whole kernel. */
 export interface ServiceName {

@@ -3,6 +3,8 @@
  */
 import * as Schema from "effect/Schema"
 
+import { isNoToken } from "./Token.ts"
+
 /** Names a secret within its tenant. */
 export const SecretName = Schema.String.check(
   Schema.isPattern(/^[A-Za-z0-9_.-]{1,128}$/, {
@@ -11,6 +13,9 @@ export const SecretName = Schema.String.check(
 ).pipe(Schema.brand("SecretName"))
 /** @see {@link SecretName} */
 export type SecretName = typeof SecretName.Type
+
+/** A secret as the request that stores it names it. What looks like a token is refused. */
+export const GivenSecretName = SecretName.check(isNoToken)
 
 /** Largest secret, in UTF-8 bytes. */
 export const maxSecretBytes = 65_536

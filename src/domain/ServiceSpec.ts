@@ -7,8 +7,9 @@ import * as Schema from "effect/Schema"
 
 import { bounded } from "./Bounds.ts"
 import { destinationOf } from "./Destination.ts"
-import { ServiceId } from "./Identifier.ts"
+import { GivenServiceId, ServiceId } from "./Identifier.ts"
 import { Crons, LoggedCrons } from "./Timetable.ts"
+import { holdsToken } from "./Token.ts"
 
 /** Largest accepted source text, in UTF-8 bytes. */
 export const maxSourceBytes = 1024 * 1024
@@ -61,7 +62,7 @@ const HealthPath = Schema.String.check(
     expected: "a path, and a query if need be: / and at most 1023 visible ASCII characters but #",
   }),
 )
-const isServiceId = Schema.is(ServiceId)
+const isServiceId = Schema.is(GivenServiceId)
 
 /** Everything about a service but its name and source. */
 const terms = {
@@ -85,9 +86,26 @@ const terms = {
 
 /** What `POST /v1/services` accepts. */
 export const ServiceSpec = Schema.Struct({
-  serviceId: ServiceId,
+  serviceId: GivenServiceId,
   source: Schema.String.check(Schema.isMinLength(1)),
   ...terms,
+  // Whatever of a spec is a name or an address is kept in the log, where no token may be.
+  env: terms.env.check(
+    Schema.makeFilter(
+      (env) => !Object.keys(env).some(holdsToken) || "Expected names that hold no token",
+    ),
+  ),
+  healthPath: terms.healthPath.check(
+    Schema.makeFilter(
+      (path) => path === null || !holdsToken(path) || "Expected a path that holds no token",
+    ),
+  ),
+  secrets: terms.secrets.check(
+    Schema.makeFilter((entries) => {
+      const wrong = entries.findIndex(holdsToken)
+      return wrong === -1 || { path: [wrong], issue: "Expected the name of a secret, not a token" }
+    }),
+  ),
   services: terms.services.check(
     Schema.makeFilter((ids) => {
       const wrong = ids.findIndex((id) => id !== "*" && !isServiceId(id))
@@ -96,7 +114,9 @@ export const ServiceSpec = Schema.Struct({
   ),
   network: terms.network.check(
     Schema.makeFilter((entries) => {
-      const wrong = entries.findIndex((entry) => destinationOf(entry) === undefined)
+      const wrong = entries.findIndex(
+        (entry) => destinationOf(entry) === undefined || holdsToken(entry),
+      )
       const issue = "Expected host:port, such as example.com:443"
       return wrong === -1 || { path: [wrong], issue }
     }),

@@ -13,11 +13,9 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 
+import { tokenBytes, tokenPrefix } from "../domain/Token.ts"
 import { RootToken, RootTokenKept } from "../kernel/capability/RootToken.ts"
 import { closeToOthers, fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
-
-/** Random bytes in a generated token; base64url makes 43 characters of them. */
-const tokenBytes = 32
 
 /** What a root token looks like: visible ASCII, so that it fits into a header. */
 export const tokenPattern = /^[!-~]{32,1024}$/
@@ -44,9 +42,10 @@ const close = Effect.fnUntraced(function* (path: string) {
   yield* Effect.logWarning(`${path} was open to other users of this machine; it is closed now`)
 })
 
+/** A new token, which looks like every other one. */
 const generate = Effect.map(
   SecureRandom.SecureRandom.use((random) => random.randomBytes(tokenBytes)),
-  Base64Url.encode,
+  (bytes) => tokenPrefix + Base64Url.encode(bytes),
 )
 
 /** The token in `<directory>/root-token`; made, durably and with mode 0600, where there is none. */

@@ -49,7 +49,7 @@ describe("RootTokenFile", () => {
         const logger = Logger.map(Logger.formatJson, (line) => void logged.push(line))
         const first = yield* Effect.provide(readOrGenerate(path), Logger.layer([logger]))
         const token = fs.readFileSync(join(path, "root-token"), "utf8").trim()
-        assert.match(token, /^[A-Za-z0-9_-]{43}$/)
+        assert.match(token, /^solo_[A-Za-z0-9_-]{43}$/)
         assert.strictEqual(Redacted.value(first), token)
         assert.strictEqual(fs.statSync(join(path, "root-token")).mode & 0o777, 0o600)
         assert.include(logged.join(), join(path, "root-token"))

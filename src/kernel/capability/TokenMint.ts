@@ -15,13 +15,8 @@ import {
   TokenHash,
   type WouldWiden,
 } from "../../domain/Capability.ts"
+import { tokenBytes, tokenPrefix } from "../../domain/Token.ts"
 import { Digest } from "../log/Digest.ts"
-
-/** How tokens begin, so that whoever scans code for leaked secrets can find them. */
-const tokenPrefix = "solo_"
-
-/** Random bytes in a token. */
-const tokenBytes = 32
 
 /** What a token of this name, made now, would be good for; or why it must not be. */
 export type Terms = (minting: Minting) => Result.Result<Capability, WouldWiden>

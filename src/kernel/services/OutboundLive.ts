@@ -10,6 +10,7 @@ import * as Stream from "effect/Stream"
 import { draft } from "../../domain/Event.ts"
 import { mayHaveBody } from "../../domain/Http.ts"
 import { serviceKey, type TenantId } from "../../domain/Identifier.ts"
+import { withoutTokens } from "../../domain/Token.ts"
 import { makeRecorder } from "../log/Recorder.ts"
 import { makeAbroad } from "./Abroad.ts"
 import { makeNeighbours } from "./Neighbours.ts"
@@ -81,7 +82,7 @@ const make = Effect.gen(function* () {
   const denials = yield* makeRecorder(maxDenialsRecorded)
   const denied = ({ name }: Sender, destination: string, reason: string): void =>
     denials.record([name.tenantId, name.serviceId].join("/"), (unrecorded) =>
-      draft("fetch_denied", { destination, reason, unrecorded }, name),
+      draft("fetch_denied", { destination: withoutTokens(destination), reason, unrecorded }, name),
     )
   const callNeighbour = yield* makeNeighbours(denied)
   const goAbroad = yield* makeAbroad(denied)

@@ -12,6 +12,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { draft } from "../../domain/Event.ts"
 import type { TenantId } from "../../domain/Identifier.ts"
 import { maxSecretBytes, maxSecrets, type SecretName } from "../../domain/Secret.ts"
+import { withoutTokens } from "../../domain/Token.ts"
 import { isRefusal, refuse } from "../log/Attachment.ts"
 import { EventStore } from "../log/EventStore.ts"
 import { makeRecorder } from "../log/Recorder.ts"
@@ -90,7 +91,11 @@ const makeWitness = Effect.gen(function* () {
       denials.record([origin.tenantId, origin.serviceId].join("/"), (unrecorded) =>
         draft(
           "secret_access_denied",
-          { name: name.slice(0, maxRecordedName), reason: "not in the spec", unrecorded },
+          {
+            name: withoutTokens(name).slice(0, maxRecordedName),
+            reason: "not in the spec",
+            unrecorded,
+          },
           origin,
         ),
       ),
