@@ -17,6 +17,7 @@ import {
   toLogged,
 } from "../../domain/ServiceSpec.ts"
 import { factOf } from "../../domain/State.ts"
+import { withoutTokens } from "../../domain/Token.ts"
 import type { KernelConfig } from "../KernelConfig.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
 import { EventStore } from "../log/EventStore.ts"
@@ -56,8 +57,10 @@ const refuseWhenStopping = Effect.flatMap(Readiness, (readiness) =>
 /** Logs a refusal on the way out. If that fails too, the refusal itself is what matters. */
 const noteRefusal =
   (caller: Caller, { artifact, serviceId }: LoggedSpec) =>
-  ({ message: reason }: { readonly message: string }) =>
-    note(draft("service_deployment_failed", { artifact, reason }, { ...caller, serviceId }))
+  ({ message }: { readonly message: string }) => {
+    const payload = { artifact, reason: withoutTokens(message) }
+    return note(draft("service_deployment_failed", payload, { ...caller, serviceId }))
+  }
 
 /** A child about to take the place of another. */
 interface Succession {

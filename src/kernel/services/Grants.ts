@@ -3,10 +3,12 @@
  * Every grant is looked at again when it is used; a driver only carries the question.
  */
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 
 import { serviceStoreOf } from "../store/ServiceStore.ts"
 import { type RetrieveError, type SecretAccessDenied, Vault } from "../vault/Vault.ts"
 import { Outbound } from "./Outbound.ts"
+import { Redaction } from "./Redaction.ts"
 import type { ChildSpec } from "./Registry.ts"
 import type { Program } from "./Runtime.ts"
 import { ServiceLogs } from "./ServiceLogs.ts"
@@ -18,13 +20,17 @@ const refusalOf = (name: string, { _tag }: SecretAccessDenied | RetrieveError): 
   return `the secret ${name} cannot be read now`
 }
 
-/** What a driver needs to start `child`, whose source compiled to `code`. */
+/**
+ * What a driver needs to start `child`, whose source compiled to `code`, and what keeps the secrets
+ * that it hands out from being told.
+ */
 export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: string) {
   const vault = yield* Vault
   const outbound = yield* Outbound
   const logs = yield* ServiceLogs
   const { name, revision } = child
   const { crons, limits, env, secrets } = child.spec
+  const redaction = new Redaction()
   const program: Program = {
     name,
     revision,
@@ -34,11 +40,12 @@ export const programOf = Effect.fnUntraced(function* (child: ChildSpec, code: st
     crons,
     log: yield* logs.open(name),
     readSecret: (secret) =>
-      Effect.mapError(vault.read(name, secrets, secret), (error) => ({
-        message: refusalOf(secret, error),
-      })),
+      vault.read(name, secrets, secret).pipe(
+        Effect.tap((value) => Effect.sync(() => redaction.add(Redacted.value(value)))),
+        Effect.mapError((error) => ({ message: refusalOf(secret, error) })),
+      ),
     store: yield* serviceStoreOf(name),
     fetch: outbound.open(child),
   }
-  return program
+  return { program, redaction }
 })

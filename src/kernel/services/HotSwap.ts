@@ -10,6 +10,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 
 import { draft } from "../../domain/Event.ts"
 import { factOf } from "../../domain/State.ts"
+import { withoutTokens } from "../../domain/Token.ts"
 import { ArtifactStore } from "../log/ArtifactStore.ts"
 import { EventStore } from "../log/EventStore.ts"
 import { Readiness } from "../Readiness.ts"
@@ -50,8 +51,8 @@ const originOf = ({ caller, child }: SwapPlan, causationId: number | null = null
 
 const noteFailure =
   (plan: SwapPlan, causationId: number | null = null) =>
-  ({ message: reason }: { readonly message: string }) => {
-    const payload = { from: plan.from, to: plan.child.revision, reason }
+  ({ message }: { readonly message: string }) => {
+    const payload = { from: plan.from, to: plan.child.revision, reason: withoutTokens(message) }
     return noteFact(draft("hot_swap_failed", payload, originOf(plan, causationId)))
   }
 

@@ -68,9 +68,16 @@ const startInstance = Effect.fnUntraced(function* (child: Child, code: string, s
   const runtime = yield* Runtime
   const { name } = child
   const { limits } = child.spec
-  const program = yield* programOf(child, code)
+  const { program, redaction } = yield* programOf(child, code)
   const starting = yield* Effect.forkDetach(
-    runtime.start(program).pipe(Scope.provide(scope), Effect.interruptible),
+    runtime.start(program).pipe(
+      Effect.mapBoth({
+        onFailure: (error) => redaction.startFailed(error),
+        onSuccess: (instance) => redaction.instance(instance),
+      }),
+      Scope.provide(scope),
+      Effect.interruptible,
+    ),
   )
   return yield* Fiber.join(starting).pipe(
     Effect.timeoutOrElse({

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
 import { serviceKey, type ServiceName } from "../../../src/domain/Identifier.ts"
@@ -39,11 +40,13 @@ export const Script = Schema.Struct({
   /** Ends by itself, without a crash, so long after every start. */
   endAfterMs: Schema.optionalKey(Schema.Finite),
   /** How it answers requests; else with 200. */
-  answers: Schema.optionalKey(Schema.Literals(["500", "hang"])),
+  answers: Schema.optionalKey(Schema.Literals(["500", "hang", "throw"])),
   /** How long it takes to answer. */
   answerMs: Schema.optionalKey(Schema.Finite),
   stop: Schema.optionalKey(Schema.Literals(["hang", "stuck"])),
   kill: Schema.optionalKey(Schema.Literals(["stuck"])),
+  /** The secret that it reads before anything else and tells whenever it fails. */
+  tells: Schema.optionalKey(Schema.String),
   /** What it logs before its start comes to anything. */
   says: Schema.optionalKey(Schema.String),
   /** The end of the instance's scope never returns: a driver that breaks its contract. */
@@ -86,7 +89,7 @@ export interface World {
 
 const stuck = Effect.uninterruptible(Effect.never)
 
-const makeInstance = (world: World, script: Script, program: Program) =>
+const makeInstance = (world: World, script: Script, program: Program, reason: string) =>
   Effect.gen(function* () {
     const key = serviceKey(program.name)
     const name = `${key}@${program.revision}`
@@ -119,7 +122,7 @@ const makeInstance = (world: World, script: Script, program: Program) =>
             Effect.andThen(Effect.sync(() => living.end(how))),
             Effect.forkScoped,
           )
-    yield* after(script.crashAfterMs, { _tag: "Crashed", reason: "scripted" })
+    yield* after(script.crashAfterMs, { _tag: "Crashed", reason })
     yield* after(script.endAfterMs, { _tag: "Stopped" })
     const note = (what: string) => Effect.sync(() => world.history.push(`${what} ${name}`))
     let inFlight = 0
@@ -127,6 +130,7 @@ const makeInstance = (world: World, script: Script, program: Program) =>
     const idle = Effect.repeat(Effect.sleep(1), { while: () => inFlight > 0 })
     const answer = Effect.gen(function* () {
       if (script.answers === "hang") return yield* Effect.never
+      if (script.answers === "throw") return yield* new ServiceThrew({ message: reason })
       if (script.answerMs !== undefined) yield* Effect.sleep(script.answerMs)
       if (!world.living.has(living)) return yield* new NotRunning({ message: "it has ended" })
       const headers = [["x-revision", String(program.revision)]] as const
@@ -148,7 +152,7 @@ const makeInstance = (world: World, script: Script, program: Program) =>
         Effect.gen(function* () {
           world.fired.push({ key, revision: program.revision, ...event })
           if (script.scheduledMs !== undefined) yield* Effect.sleep(script.scheduledMs)
-          if (script.scheduled === "throw") return yield* new ServiceThrew({ message: "scripted" })
+          if (script.scheduled === "throw") return yield* new ServiceThrew({ message: reason })
           if (script.scheduled === "hang") return yield* Effect.never
         }).pipe(
           Effect.raceFirst(
@@ -171,14 +175,21 @@ const makeInstance = (world: World, script: Script, program: Program) =>
     return instance
   })
 
+/** The secret that a script tells, with a blank before it. */
+const toldBy = ({ tells }: Script, { readSecret }: Program) =>
+  tells === undefined
+    ? Effect.succeed("")
+    : Effect.map(Effect.orDie(readSecret(tells)), (value) => ` ${Redacted.value(value)}`)
+
 const begin = (world: World, program: Program) =>
   Effect.gen(function* () {
     const own = world.overrides.get(serviceKey(program.name))
     const script = own ?? (yield* Effect.orDie(parse(program.code)))
     if (script.says !== undefined) program.log({ time: "", level: "info", message: script.says })
+    const reason = `scripted${yield* toldBy(script, program)}`
     switch (script.start) {
       case "fail":
-        return yield* new StartFailed({ message: "scripted to fail" })
+        return yield* new StartFailed({ message: `${reason} to fail` })
       case "hang":
         return yield* Effect.never
       case "stuck":
@@ -187,7 +198,7 @@ const begin = (world: World, program: Program) =>
         return yield* Effect.die(new Error("scripted driver defect"))
       default:
         if (script.startMs !== undefined) yield* Effect.sleep(script.startMs)
-        return yield* makeInstance(world, script, program)
+        return yield* makeInstance(world, script, program, reason)
     }
   })
 
