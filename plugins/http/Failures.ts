@@ -66,6 +66,7 @@ const ingressNames: Record<IngressError["_tag"], ProblemName> = {
   ServiceThrew: "service-failed",
   NotRunning: "service-not-running",
   Overloaded: "service-overloaded",
+  HeadTooLarge: "headers-too-large",
 }
 
 /** The problems that `Ingress` has with a request. */

@@ -198,7 +198,7 @@ export const problemKinds = {
   "headers-too-large": kind(
     431,
     "The headers are too large",
-    "Request line and headers together have an upper bound. The connection is closed.",
+    "Request line and headers together have an upper bound, for a service also the number of headers. The connection is closed where they were not read to their end.",
   ),
   "internal-error": kind(
     500,

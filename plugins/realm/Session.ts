@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import {
+  HeadTooLarge,
   NotRunning,
   Overloaded,
   type Program,
@@ -32,6 +33,8 @@ import {
   Outbound,
   decode,
   encode,
+  maxBodyBytes,
+  maxHeaders,
   maxLogLength,
   maxMessageLength,
   maxPendingRequests,
@@ -59,7 +62,9 @@ const cut = (text: string, length: number): string =>
 
 const textOf = ({ body }: Frame): string => cut(new TextDecoder().decode(body), maxMessageLength)
 
-const headTooLarge: ServiceResponse = { status: 431, headers: [], body: null }
+const headTooLarge = new HeadTooLarge({
+  message: `a service takes at most ${maxHeaders} headers, and ${maxBodyBytes / 1024} KiB of URL and headers together`,
+})
 
 const textOfEvent = ({ cron, scheduledTime }: ScheduledEvent): Uint8Array =>
   new TextEncoder().encode(JSON.stringify([cron, scheduledTime]))
@@ -265,7 +270,7 @@ export class Session {
           }),
         )
       const head = requestHead(request)
-      if (head === undefined) return Effect.succeed(headTooLarge)
+      if (head === undefined) return Effect.fail(headTooLarge)
       const id = (this.#lastId = (this.#lastId + 1) >>> 0)
       const abort = Effect.sync(() => this.#abort(id))
       const begin = Effect.suspend(() => this.#begin(id, head, request))

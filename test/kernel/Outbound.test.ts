@@ -32,6 +32,7 @@ import {
 } from "../../src/kernel/services/Outbound.ts"
 import { layerOutbound } from "../../src/kernel/services/OutboundLive.ts"
 import {
+  HeadTooLarge,
   NotRunning,
   type OutgoingRequest,
   Overloaded,
@@ -165,6 +166,17 @@ describe("a call to another service", () => {
             status === 503,
           )
         }
+      }),
+  )
+
+  test(
+    "rejects where its head is more than the other service takes",
+    { "acme/b": () => Effect.fail(new HeadTooLarge({ message: "at most 256 headers" })) },
+    () =>
+      Effect.gen(function* () {
+        const send = yield* sender("acme", "a", ["b"])
+        const error = yield* Effect.flip(send(to("b")))
+        assert.deepInclude(error, { _tag: "FetchFailed", message: "at most 256 headers" })
       }),
   )
 

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import { ServiceId, serviceKey, type ServiceName } from "../../domain/Identifier.ts"
 import { Ingress, type IngressError } from "./Ingress.ts"
 import { FetchFailed, type Sender } from "./Outbound.ts"
-import type { OutgoingRequest, OutgoingResponse } from "./Runtime.ts"
+import type { HeadTooLarge, OutgoingRequest, OutgoingResponse } from "./Runtime.ts"
 
 /**
  * How many services may wait for each other in a row. Who called whom inside a service nobody can
@@ -52,7 +52,7 @@ interface Refusal {
 }
 
 /** What the gateway would answer as well. */
-const refusals: Readonly<Record<IngressError["_tag"], Refusal>> = {
+const refusals: Readonly<Record<Exclude<IngressError, HeadTooLarge>["_tag"], Refusal>> = {
   ServiceNotFound: { status: 404, problem: "service-not-found", title: "No such service" },
   ServiceThrew: { status: 502, problem: "service-failed", title: "The service failed" },
   NotRunning: {
@@ -118,6 +118,7 @@ export const makeNeighbours = Effect.fnUntraced(function* (
     const response = yield* Effect.result(ingress.request(name, { method, url, headers, body }))
     if (Result.isSuccess(response)) return response.success
     const error = response.failure
+    if (error._tag === "HeadTooLarge") return yield* new FetchFailed({ message: error.message })
     return refuse(refusals[error._tag], error.message)
   })
 })

@@ -78,6 +78,7 @@ export class Redaction {
           ...(error.undelivered === undefined ? {} : { undelivered: error.undelivered }),
         })
       case "Overloaded":
+      case "HeadTooLarge":
         return error
     }
   }

@@ -40,8 +40,14 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   message: Schema.String,
 }) {}
 
+/** The request's URL and headers are more than an instance takes; nothing of it was delivered. */
+export class HeadTooLarge extends Schema.TaggedError<HeadTooLarge>()("HeadTooLarge", {
+  /** What the bounds are. */
+  message: Schema.String,
+}) {}
+
 /** Why an instance did not answer a request. */
-export type RequestError = ServiceThrew | NotRunning | Overloaded
+export type RequestError = ServiceThrew | NotRunning | Overloaded | HeadTooLarge
 
 /** A limit that an instance was ended for. */
 export interface Violation {

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import {
+  HeadTooLarge,
   NotRunning,
   Overloaded,
   RequestTimedOut,
@@ -360,6 +361,7 @@ describe("a response on its way out", () => {
 describe("a failure", () => {
   const failures = [
     [404, "service-not-found", new ServiceNotFound({ serviceId: "greeter" })],
+    [431, "headers-too-large", new HeadTooLarge({ message: "at most 256 headers" })],
     [502, "service-failed", new ServiceThrew({ message: "boom" })],
     [503, "service-not-running", new NotRunning({ message: "it is restarting" })],
     [503, "service-overloaded", new Overloaded({ message: "64 requests are open" })],
