@@ -56,6 +56,7 @@ export type KernelError =
 type Special =
   | "StorageError"
   | "CompileFailed"
+  | "NotRunning"
   | "RateExceeded"
   | "RootTokenKept"
   | "MasterKeysKept"
@@ -121,6 +122,12 @@ export const fromKernel = (error: KernelError): Problem => {
         detail: error.message,
         retryAfter: Math.max(1, Math.ceil(error.retryAfterMs / 1000)),
       })
+    case "NotRunning":
+      // Only what has not reached the service is to be tried again.
+      return problem(
+        error.undelivered === true ? "service-not-running" : "service-failed",
+        error.message,
+      )
     case "RootTokenKept":
     case "MasterKeysKept":
       return problem(error.reason === "fixed" ? "key-fixed" : "storage-unavailable", error.message)

@@ -218,12 +218,12 @@ export const problemKinds = {
   "service-failed": kind(
     502,
     "The service failed",
-    "The service threw, or answered with something that is no response.",
+    "The service threw, ended before it had answered, or answered with something that is no response. What it did of the request by then is its own.",
   ),
   "service-not-running": kind(
     503,
     "The service is not running",
-    "It is starting, restarting, stopped or has given up; its status says which.",
+    "It is starting, restarting, stopped or has given up; its status says which. Nothing of the request has reached it.",
     1,
   ),
   "service-overloaded": kind(

@@ -144,7 +144,8 @@ describe("a call to another service", () => {
 
   const failures: Readonly<Record<string, readonly [IngressError, number]>> = {
     b502: [new ServiceThrew({ message: "it threw" }), 502],
-    b503: [new NotRunning({ message: "it is restarting" }), 503],
+    c502: [new NotRunning({ message: "it ended while it answered" }), 502],
+    b503: [new NotRunning({ message: "it is restarting", undelivered: true }), 503],
     c503: [new Overloaded({ message: "it is full" }), 503],
     b504: [new RequestTimedOut({ timeoutMs: 7 }), 504],
   }

@@ -30,7 +30,9 @@ export const layerIngress = Layer.effect(
       if (child !== undefined) return Effect.succeed(child)
       // Until recovery is over, not to know a service does not mean that there is none.
       return SubscriptionRef.getUnsafe(readiness).status === "recovering"
-        ? Effect.fail(new NotRunning({ message: "the kernel is recovering its services" }))
+        ? Effect.fail(
+            new NotRunning({ message: "the kernel is recovering its services", undelivered: true }),
+          )
         : Effect.fail(new ServiceNotFound({ serviceId: name.serviceId }))
     }
 
@@ -42,7 +44,10 @@ export const layerIngress = Layer.effect(
       const child = yield* childOf(name)
       const { instance } = child
       if (instance === undefined) {
-        return yield* new NotRunning({ message: `${name.serviceId} is ${child.status}` })
+        return yield* new NotRunning({
+          message: `${name.serviceId} is ${child.status}`,
+          undelivered: true,
+        })
       }
       const { requestTimeoutMs } = child.spec.limits
       const answered = yield* Effect.result(

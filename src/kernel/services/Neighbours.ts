@@ -74,6 +74,11 @@ const inCircles: Refusal = {
   title: "Too many services wait for each other",
 }
 
+const refusalOf = (error: Exclude<IngressError, HeadTooLarge>): Refusal =>
+  error._tag === "NotRunning" && error.undelivered !== true
+    ? refusals.ServiceThrew
+    : refusals[error._tag]
+
 const refuse = ({ problem, status, title }: Refusal, detail: string): OutgoingResponse => {
   const type = `urn:solo:problem:${problem}`
   const text = JSON.stringify({ type, title, status, detail })
@@ -119,6 +124,6 @@ export const makeNeighbours = Effect.fnUntraced(function* (
     if (Result.isSuccess(response)) return response.success
     const error = response.failure
     if (error._tag === "HeadTooLarge") return yield* new FetchFailed({ message: error.message })
-    return refuse(refusals[error._tag], error.message)
+    return refuse(refusalOf(error), error.message)
   })
 })

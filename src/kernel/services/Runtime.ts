@@ -28,7 +28,10 @@ export class ServiceThrew extends Schema.TaggedError<ServiceThrew>()("ServiceThr
   message: Schema.String,
 }) {}
 
-/** No instance is there to answer. */
+/**
+ * No instance is there to answer, or it ended before it had. Only what is `undelivered` may safely
+ * be asked again: of the rest a service may have done anything.
+ */
 export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
   message: Schema.String,
   /** `true` only where it is certain that nothing of the request has reached the service. */
