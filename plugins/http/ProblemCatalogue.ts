@@ -215,6 +215,11 @@ export const problemKinds = {
     "The vault is damaged",
     "What is stored does not open. `detail` says what to store again or to restore.",
   ),
+  "not-implemented": kind(
+    501,
+    "Not implemented",
+    "CONNECT, and bodies with another transfer coding than `chunked`, are beyond this gateway.",
+  ),
   "service-failed": kind(
     502,
     "The service failed",

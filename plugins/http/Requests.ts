@@ -3,6 +3,8 @@
  * stopping, the time bound, problem details for whatever goes wrong, and one log line. Routing and
  * meaning are below it, the network above.
  */
+import type { IncomingMessage } from "node:http"
+
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -76,12 +78,30 @@ const noHost = problem("malformed-http", "an HTTP/1.1 request needs exactly one 
 /** Routes that answer while the kernel is stopping. */
 const isHealth = (url: string): boolean => url.startsWith("/health/")
 
-const hasNoHost = (request: HttpServerRequest.HttpServerRequest): boolean => {
-  const { headers, httpVersion } = request.source as {
-    readonly headers: { readonly host?: string | undefined }
-    readonly httpVersion: string
+const strangeCoding = problem(
+  "not-implemented",
+  "no transfer coding but chunked is understood; send the body with Content-Encoding instead",
+)
+
+/** Node keeps the first of several. */
+const countHosts = ({ headers, rawHeaders }: IncomingMessage): number => {
+  if (headers.host === undefined) return 0
+  let count = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]!
+    if (name.length === 4 && name.toLowerCase() === "host") count += 1
   }
-  return headers.host === undefined && httpVersion === "1.1"
+  return count
+}
+
+/** Why what Node takes for a request is none that could be carried out. */
+const flawOf = (request: IncomingMessage): Problem | undefined => {
+  const hosts = countHosts(request)
+  if (hosts > 1 || (hosts === 0 && request.httpVersion === "1.1")) return noHost
+  // Where the last coding is another one, nobody knows the body's end: Node's parser refuses that.
+  return /,\s*chunked\s*$/i.test(request.headers["transfer-encoding"] ?? "")
+    ? strangeCoding
+    : undefined
 }
 
 /** What is refused whatever it is for. */
@@ -89,7 +109,8 @@ const refusal = (
   request: HttpServerRequest.HttpServerRequest,
   isStopping: boolean,
 ): Problem | undefined => {
-  if (hasNoHost(request)) return noHost
+  const flaw = flawOf(request.source as IncomingMessage)
+  if (flaw !== undefined) return flaw
   return isStopping && !isHealth(request.url) ? stopping : undefined
 }
 

@@ -13,6 +13,7 @@ import type { SocketAddress } from "effect/net/NetAddress"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
+import { refuseConnect } from "./Connect.ts"
 import { watchConnections } from "./Connections.ts"
 import { makeNameRequest } from "./CurrentRequest.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
@@ -75,7 +76,9 @@ export const listen = Effect.fnUntraced(function* <E>(
 ) {
   const { host, port } = config
   const node = makeNodeServer(config)
-  const connections = watchConnections(node, yield* makeNameRequest)
+  const nameRequest = yield* makeNameRequest
+  const connections = watchConnections(node, nameRequest)
+  refuseConnect(node, nameRequest)
   const context = yield* Effect.context()
   // Without a listener, an accept that fails for want of file descriptors would end the process.
   node.on("error", (cause) => {

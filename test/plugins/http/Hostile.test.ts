@@ -2,6 +2,8 @@
  * Hostile input: whatever arrives is answered with a 4xx problem or a closed connection, never
  * with 500, never with silence, and the gateway goes on.
  */
+import * as Deferred from "effect/Deferred"
+import type { ServiceResponse } from "solo"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 
 import { rootToken } from "./FakeKernel.ts"
@@ -269,6 +271,24 @@ describe("bytes that are no request", () => {
     "a header without a name": ["GET / HTTP/1.1\r\nHost: x\r\n: a\r\n\r\n", 400],
     "a folded header": ["GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c: d\r\n\r\n", 400],
     "no Host": ["GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n", 400],
+    "two Hosts": [
+      "GET /health/live HTTP/1.1\r\nHost: x\r\nhost: x\r\nConnection: close\r\n\r\n",
+      400,
+    ],
+    "two Hosts on the way to a service": [
+      `GET /services/acme/a/ HTTP/1.1\r\n${auth}Host: y\r\nConnection: close\r\n\r\n`,
+      400,
+    ],
+    "a tunnel": [`CONNECT example.com:443 HTTP/1.1\r\n${auth}\r\n`, 501],
+    "a tunnel through a service": [`CONNECT /services/acme/a/ HTTP/1.1\r\n${auth}\r\n`, 501],
+    "a compressed transfer": [
+      `POST /v1/services HTTP/1.1\r\n${auth}${json}Connection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+      501,
+    ],
+    "a compressed transfer to a service": [
+      `POST /services/acme/a/ HTTP/1.1\r\n${auth}Connection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+      501,
+    ],
     "both lengths": [
       `POST /v1/services HTTP/1.1\r\n${auth}${json}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
       400,
@@ -324,6 +344,15 @@ describe("bytes that are no request", () => {
       assert.strictEqual(body.status, status)
     })
   }
+
+  it("like a tunnel behind a request break no answer that is on its way", async () => {
+    const answering = Deferred.makeUnsafe<ServiceResponse>()
+    gateway.kernel.control.serve = () => Deferred.await(answering)
+    const answered = gateway.raw(
+      `GET /services/acme/a/ HTTP/1.1\r\n${auth}\r\nCONNECT a:1 HTTP/1.1\r\n${auth}\r\n`,
+    )
+    assert.strictEqual(await answered, "")
+  })
 
   it("like a chunk that is none end the connection without a second answer", async () => {
     const answer = await gateway.raw(
