@@ -9,6 +9,7 @@ import { backup, DatabaseSync } from "node:sqlite"
 import * as Effect from "effect/Effect"
 import { BackupFailed } from "solo"
 
+import { createClosed } from "./ClosedFile.ts"
 import { checkIntegrity } from "./Integrity.ts"
 import { sync } from "./Sync.ts"
 
@@ -19,6 +20,7 @@ const explain = (path: string) => (cause: unknown) =>
   new BackupFailed({ path, reason: cause instanceof Error ? cause.message : String(cause) })
 
 const copy = async (filename: string, path: string) => {
+  createClosed(path)
   const source = new DatabaseSync(filename, { readOnly: true, timeout: 10_000 })
   try {
     await backup(source, path, { rate: allPages })

@@ -13,6 +13,8 @@ import type { Connection } from "effect/sql/SqlConnection"
 import { classifySqliteError, SqlError } from "effect/sql/SqlError"
 import * as Stream from "effect/Stream"
 
+import { createClosed } from "./ClosedFile.ts"
+
 /** Prepared statements kept per connection; the least recently used is dropped first. */
 const maxPrepared = 256
 
@@ -83,7 +85,11 @@ const toSqlError = (operation: string) => (cause: unknown) => {
 const attempt = <A>(operation: string, evaluate: () => A): Effect.Effect<A, SqlError> =>
   Effect.try({ try: evaluate, catch: toSqlError(operation) })
 
+/** A database that has no file. */
+export const inMemory = ":memory:"
+
 const open = (options: ConnectionOptions): DatabaseSync => {
+  if (!options.readOnly && options.filename !== inMemory) createClosed(options.filename)
   const database = new DatabaseSync(options.filename, {
     readOnly: options.readOnly,
     timeout: options.busyTimeoutMs,

@@ -14,7 +14,7 @@ import { bounded, definePlugin, pluginApiVersion, Storage, type StorageFault } f
 
 import { backupDatabase } from "./Backup.ts"
 import { layerClient } from "./Client.ts"
-import { makeConnection } from "./Connection.ts"
+import { inMemory, makeConnection } from "./Connection.ts"
 import { DatabaseDamaged, restoreAdvice } from "./DatabaseDamaged.ts"
 import { classify } from "./Fault.ts"
 import { followHighWater, markOf } from "./HighWaterMark.ts"
@@ -85,9 +85,7 @@ const explain = <E>(filename: string, error: E): E | DatabaseDamaged | DatabaseL
   })
 }
 
-/** A database in memory has no files to look at, nor to mark. */
-const inMemory = ":memory:"
-
+// A database in memory has no files to look at, nor to mark.
 const guard = (filename: string) =>
   Layer.effectDiscard(filename === inMemory ? Effect.void : preflight(filename, markOf(filename)))
 

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 
+import { createClosed } from "../../plugins/sqlite/ClosedFile.ts"
 import { fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
 
 /** How long to try for the lock: long enough for several that start at once to sort it out. */
@@ -128,6 +129,7 @@ const isBusy = (cause: unknown): boolean =>
 
 /** Takes the lock, or answers `undefined` when another process has it. */
 const tryLock = (path: string): DatabaseSync | undefined => {
+  createClosed(join(path, "lock.db"))
   const database = new DatabaseSync(join(path, "lock.db"), { timeout: lockPatienceMs })
   try {
     database.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")

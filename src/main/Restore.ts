@@ -4,6 +4,7 @@
  * moved aside, never deleted; at every moment in between a start either works or is refused.
  */
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -99,6 +100,7 @@ export const restore = Effect.fn("Restore.restore")(function* (options: RestoreO
     yield* attempt(() => {
       mkdirSync(dirname(database), { recursive: true, mode: 0o700 })
       copyFileSync(path, restored)
+      chmodSync(restored, 0o600)
     })
     const check = yield* checkDatabase(restored)
     if (check.findings.length > 0 && !acceptDamage) {
