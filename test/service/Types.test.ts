@@ -31,6 +31,16 @@ beforeAll(() => {
 })
 afterAll(() => fs.rmSync(directory, { recursive: true }))
 
+/** Files of the package, when it is packed in `place`. */
+const packedFrom = (place: string): Array<string> => {
+  const packed = execFileSync("npm", ["pack", "--ignore-scripts", "--dry-run", "--json"], {
+    cwd: place,
+    encoding: "utf8",
+  })
+  const [{ files }] = JSON.parse(packed) as [{ files: ReadonlyArray<{ path: string }> }]
+  return files.map(({ path }) => path)
+}
+
 /** What TypeScript says about these files, with nothing installed but the packed package. */
 const check = (files: Readonly<Record<string, string>>): string => {
   const place = fs.mkdtempSync(join(directory, "project-"))
@@ -195,5 +205,17 @@ describe("what the types say", () => {
     lines.push(`const due: Same<keyof ScheduledEvent, ${typeOf(surface.due)}> = true`)
     assert.isAtLeast(lines.length, 3)
     assert.strictEqual(check({ "ctx.ts": `${header}${same}${lines.join("\n")}` }), "")
+  })
+})
+
+describe("the package", () => {
+  it("holds what was built, and nothing that running it leaves behind", () => {
+    const place = fs.mkdtempSync(join(directory, "package-"))
+    fs.copyFileSync(inRepository("package.json"), join(place, "package.json"))
+    for (const path of ["dist/main.js", "dist/.compile-cache/v1/code", "src/service/web.d.ts"]) {
+      fs.mkdirSync(join(place, path, ".."), { recursive: true })
+      fs.writeFileSync(join(place, path), "")
+    }
+    assert.sameMembers(packedFrom(place), ["package.json", "dist/main.js", "src/service/web.d.ts"])
   })
 })
