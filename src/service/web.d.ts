@@ -43,6 +43,8 @@ interface RequestInit {
   readonly signal?: AbortSignal | null
   /** What becomes of a redirect; `follow` unless said. */
   readonly redirect?: "follow" | "manual" | "error"
+  /** What the web asks for beside a body that is a stream. It changes nothing here. */
+  readonly duplex?: "half"
 }
 
 interface Request extends Body {

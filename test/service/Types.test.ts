@@ -89,6 +89,17 @@ describe("solo/service", () => {
       assert.notMatch(fs.readFileSync(join(installed, "src", name), "utf8"), /^import |import\(/m)
   })
 
+  it("knows how the web wants a stream to be sent", () => {
+    const sends = [
+      "new Request('http://a', { method: 'POST', body: new ReadableStream(), duplex: 'half' })",
+      "({ fetch: (request, ctx) => ctx.services.fetch('a', '/', { method: 'POST', body: request.body, duplex: 'half' }) }) satisfies Service",
+    ]
+    assert.strictEqual(
+      check({ "sends.ts": `${header}${sends.map((send) => `;${send}\n`).join("")}` }),
+      "",
+    )
+  })
+
   it("refuses what is not there, and what is used wrongly", () => {
     const mistakes = [
       "process.exit()",
@@ -105,6 +116,7 @@ describe("solo/service", () => {
       "localStorage.getItem('')",
       "crypto.subtle.generateKey",
       "new Request('http://a', { mode: 'cors' })",
+      "new Request('http://a', { method: 'POST', body: '', duplex: 'full' })",
       "({ fetch: () => 'text' }) satisfies Service",
       "({ fetch: () => {} }) satisfies Service",
       "({ start() {} }) satisfies Service",

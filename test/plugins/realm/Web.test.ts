@@ -65,6 +65,7 @@ const snippets: ReadonlyArray<string> = [
   "const q = new Request('http://a/b', { method: 'patch' }); return [q.method, q.body, q.signal.aborted]",
   "const q = new Request('http://a/b', { method: 'POST', body: '{\"a\":1}' }); const c = q.clone(); return [await q.json(), await c.json(), q.bodyUsed]",
   "const q = new Request(new Request('http://a/b', { method: 'PUT', body: 'x' }), { headers: { n: '1' } }); return [q.method, q.headers.get('n'), await q.text()]",
+  "const body = new Response('x').body; const q = new Request('http://a/b', { method: 'POST', body, duplex: 'half' }); return [q.method, await q.text()]",
   threw("new Request('http://a/', { body: 'x' })"),
   threw("new Request('/relative')"),
   threw("new Request('http://user:password@a/')"),
