@@ -28,11 +28,13 @@ export const refuseConnect = (server: Server, nameRequest: NameRequest): void =>
       // An earlier answer is on its way, and one beside it would be taken for a part of it.
       return void socket.destroy()
     }
+    const body = JSON.stringify(problemBody(noProxy, requestId))
     socket.setTimeout(lingerMs, () => socket.destroy())
     response.writeHead(problemKind(noProxy.problem).status, {
       "content-type": ProblemDetails.contentType,
+      "content-length": Buffer.byteLength(body),
       "x-request-id": requestId,
     })
-    response.end(JSON.stringify(problemBody(noProxy, requestId)), () => socket.end())
+    response.end(body, () => socket.end())
   })
 }
