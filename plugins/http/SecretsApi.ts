@@ -18,7 +18,8 @@ const params = {
   name: SecretName.annotate({ description: "The secret's name within its tenant." }),
 }
 
-const newParams = {
+// An older one, named when tokens were not refused, can still be revoked.
+const givenParams = {
   name: GivenSecretName.annotate({ description: "The secret's name within its tenant." }),
 }
 
@@ -29,7 +30,7 @@ const Existence = Schema.Struct({ name: SecretName, exists: Schema.Boolean }).an
 const storageProblems = ["storage-unavailable", "storage-full", "request-timed-out"] as const
 
 const put = HttpApiEndpoint.put("put", "/v1/secrets/:name", {
-  params: newParams,
+  params: givenParams,
   payload: Schema.Struct({
     value: Schema.RedactedFromValue(Schema.String, { label: "secret" }),
   }).annotate({ identifier: "SecretValue" }),
@@ -55,7 +56,7 @@ const put = HttpApiEndpoint.put("put", "/v1/secrets/:name", {
   )
 
 const get = HttpApiEndpoint.get("get", "/v1/secrets/:name", {
-  params,
+  params: givenParams,
   success: Existence,
   error: answers("invalid-request", "tenant-required", ...storageProblems),
 })

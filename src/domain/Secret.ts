@@ -14,7 +14,7 @@ export const SecretName = Schema.String.check(
 /** @see {@link SecretName} */
 export type SecretName = typeof SecretName.Type
 
-/** A secret as the request that stores it names it. What looks like a token is refused. */
+/** A secret as a request names it that stores or asks for it. What looks like a token is refused. */
 export const GivenSecretName = SecretName.check(isNoToken)
 
 /** Largest secret, in UTF-8 bytes. */

@@ -51,6 +51,7 @@ describe("a token in the wrong place", () => {
       ["/v1/services", post(spec(token)), "payload.serviceId"],
       ["/v1/services", post({ ...spec("a"), secrets: [token] }), "payload.secrets.0"],
       ["/v1/tokens", post({ permissions: ["read"], serviceId: token }), "payload.serviceId"],
+      [`/v1/secrets/${token}`, {}, "params.name"],
       [`/v1/secrets/${token}`, { method: "PUT", json: { value: "x" } }, "params.name"],
     ] as const) {
       const { errors } = await assertRefused(path, init)
