@@ -301,7 +301,9 @@ export class Session {
   scheduled(event: ScheduledEvent): Effect.Effect<void, RequestError> {
     return Effect.suspend((): Effect.Effect<void, RequestError> => {
       if (this.#phase !== "running")
-        return Effect.fail(new NotRunning({ message: `the instance is ${this.#phase}` }))
+        return Effect.fail(
+          new NotRunning({ message: `the instance is ${this.#phase}`, undelivered: true }),
+        )
       if (this.#scheduled.size >= maxPendingScheduled)
         return Effect.fail(
           new Overloaded({

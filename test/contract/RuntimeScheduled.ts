@@ -107,7 +107,8 @@ export const scheduledContract = (name: string, layer: Layer.Layer<Runtime, unkn
         yield* logUntil(stopped, /in/)
         yield* stopped.stop
         yield* Fiber.join(kept)
-        assert.strictEqual((yield* Effect.flip(stopped.scheduled(event)))._tag, "NotRunning")
+        const refusal = yield* Effect.flip(stopped.scheduled(event))
+        assert.deepInclude(refusal, { _tag: "NotRunning", undelivered: true })
         const killed = yield* startService(scheduling("ctx.log.info('in'); for (;;);"), { crons })
         const lost = yield* Effect.forkChild(Effect.flip(killed.scheduled(event)))
         yield* logUntil(killed, /in/)

@@ -12,7 +12,7 @@ import type { Child, Registry } from "../services/Registry.ts"
 import type { Kept } from "./ScheduleStore.ts"
 
 /** How soon to look again for a service that is about to be up, in milliseconds. */
-const soonMs = 250
+export const soonMs = 250
 
 /** How often a service's missed due times are told at most, per cron expression, in milliseconds. */
 export const tellEveryMs = 60_000
@@ -32,12 +32,16 @@ export interface Entry {
   readonly name: ServiceName
   readonly cron: string
   readonly table: Timetable
+  /** The revision whose spec names it. */
+  revision: number
   account: Account
   /** The account as it is on disk. */
   saved: Account | undefined
   /** The first due time after the account's. */
   due: number
   isRunning: boolean
+  /** The service was killed, or its spec names this no more. */
+  isGone: boolean
   why: string
   toldAt: number
 }
@@ -46,27 +50,49 @@ export interface Entry {
 export interface Task {
   readonly entry: Entry
   readonly turn: Exclude<Turn, { readonly _tag: "Wait" }>
-  readonly child: Child | undefined
 }
 
-const makeEntry = (name: ServiceName, cron: string, account: Account): Entry | undefined => {
+const makeEntry = (
+  { name, revision }: Deployed,
+  cron: string,
+  account: Account,
+): Entry | undefined => {
   const table = timetableOf(cron)
   if (Result.isFailure(table)) return undefined
   return {
     name,
     cron,
     table: table.success,
+    revision,
     account,
     saved: undefined,
     due: nextDue(table.success, account.reached),
     isRunning: false,
+    isGone: false,
     why: reasons.late,
     toldAt: -Infinity,
   }
 }
 
-const situationOf = (child: Child | undefined) => {
-  if (child === undefined) return { _tag: "Down", why: "the service was not there" } as const
+/**
+ * Whom to call: the child whose own spec names the expression. While a swap is not committed, that
+ * is not the one that answers requests.
+ */
+export const childOf = (
+  registry: Registry["Service"],
+  { name, revision }: Entry,
+): Child | undefined => {
+  const answering = registry.get(name)
+  return [answering, answering?.predecessor].find((child) => child?.revision === revision)
+}
+
+const situationOf = (registry: Registry["Service"], entry: Entry) => {
+  const child = childOf(registry, entry)
+  if (child === undefined) {
+    return registry.get(entry.name) === undefined
+      ? ({ _tag: "Down", why: "the service was not there" } as const)
+      : ({ _tag: "Soon", why: "another revision of the service was there" } as const)
+  }
   const { instance, status } = child
   if (status === "running" && instance !== undefined) return { _tag: "Up" } as const
   const why = `the service was ${status}`
@@ -99,13 +125,16 @@ export class Calendar {
     accountOf: (cron: string) => Account = () => openAccount(Date.parse(fact!.deployedAt)),
   ): ReadonlyArray<Entry> {
     const known = this.of(name)
-    const entries = (fact?.spec.crons ?? [])
+    const crons = fact?.spec.crons ?? []
+    const entries = crons
       .map(
         (cron) =>
-          known.find((entry) => entry.cron === cron) ?? makeEntry(name, cron, accountOf(cron)),
+          known.find((entry) => entry.cron === cron) ?? makeEntry(fact!, cron, accountOf(cron)),
       )
       .filter((entry) => entry !== undefined)
+    for (const entry of entries) entry.revision = fact!.revision
     const gone = known.filter((entry) => !entries.includes(entry))
+    for (const entry of gone) entry.isGone = true
     if (entries.length === 0) this.#byService.delete(serviceKey(name))
     else this.#byService.set(serviceKey(name), entries)
     return gone
@@ -124,10 +153,10 @@ export class Calendar {
         sleepMs = Math.min(sleepMs, due - now)
         continue
       }
-      const child = registry.get(entry.name)
-      const turn = decideTurn(table, account, due, now, situationOf(child), why)
+      const situation = situationOf(registry, entry)
+      const turn = decideTurn(table, account, due, now, situation, why)
       if (turn._tag === "Wait") sleepMs = Math.min(sleepMs, soonMs)
-      else tasks.push({ entry, turn, child })
+      else tasks.push({ entry, turn })
     }
     return { tasks, sleepMs }
   }

@@ -11,6 +11,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 
@@ -18,6 +19,7 @@ import { draft } from "../../domain/Event.ts"
 import { serviceKey } from "../../domain/Identifier.ts"
 import { factOf } from "../../domain/State.ts"
 import { nextDue, timetableOf } from "../../domain/Timetable.ts"
+import { maxLateMs } from "../../domain/Turn.ts"
 import { withDeadline } from "../Deadline.ts"
 import { isRefusal } from "../log/Attachment.ts"
 import { EventStore } from "../log/EventStore.ts"
@@ -27,7 +29,16 @@ import { DesiredState } from "../recovery/DesiredState.ts"
 import { Registry } from "../services/Registry.ts"
 import { NotRunning } from "../services/Runtime.ts"
 import { makeBookkeeping } from "./Bookkeeping.ts"
-import { Calendar, type Entry, keptOf, reasons, type Task, tellEveryMs } from "./Calendar.ts"
+import {
+  Calendar,
+  childOf,
+  type Entry,
+  keptOf,
+  reasons,
+  soonMs,
+  type Task,
+  tellEveryMs,
+} from "./Calendar.ts"
 import { Scheduler, type ScheduleView } from "./Scheduler.ts"
 import { makeScheduleStore } from "./ScheduleStore.ts"
 
@@ -138,13 +149,17 @@ const makeRunner = Effect.fnUntraced(function* (
   isStopping: () => boolean,
 ) {
   const desired = yield* DesiredState
+  const registry = yield* Registry
   const failures = yield* makeRecorder(maxFailuresRecorded)
   const runs = yield* FiberSet.make<void>()
 
-  const call = ({ child, entry }: Task) => {
+  const callOnce = (entry: Entry) => {
+    const child = childOf(registry, entry)
     const instance = child?.instance
     const timeoutMs = child?.spec.limits.requestTimeoutMs ?? 0
-    if (instance === undefined) return Effect.fail(new NotRunning({ message: "it ended just now" }))
+    if (instance === undefined) {
+      return Effect.fail(new NotRunning({ message: "it ended just now", undelivered: true }))
+    }
     return Effect.timeoutOrElse(
       instance.scheduled({ cron: entry.cron, scheduledTime: entry.account.reached }),
       {
@@ -157,15 +172,29 @@ const makeRunner = Effect.fnUntraced(function* (
     )
   }
 
+  /** Calls the service. One that ended between the claim and the call is waited for. */
+  const call = (entry: Entry) =>
+    Effect.retry(
+      Effect.suspend(() => callOnce(entry)),
+      {
+        while: (error) =>
+          error instanceof NotRunning &&
+          error.undelivered === true &&
+          !entry.isGone &&
+          !isStopping(),
+        schedule: Schedule.spaced(soonMs),
+        times: maxLateMs / soonMs,
+      },
+    )
+
   const recordFailure = ({ cron, name }: Entry, dueAt: number, reason: string): void =>
     failures.record(serviceKey(name), (unrecorded) =>
       draft("schedule_failed", { cron, dueAt: iso(dueAt), reason, unrecorded }, name),
     )
 
-  const runTask = Effect.fnUntraced(function* (task: Task) {
-    const { entry } = task
+  const runTask = Effect.fnUntraced(function* ({ entry }: Task) {
     const dueAt = entry.account.reached
-    const result = yield* call(task).pipe(
+    const result = yield* call(entry).pipe(
       Effect.catchDefect((defect) =>
         Effect.andThen(
           Effect.logError("the runtime driver failed", Cause.die(defect)),

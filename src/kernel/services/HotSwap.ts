@@ -192,12 +192,15 @@ export const hotSwap = Effect.fnUntraced(function* (plan: SwapPlan) {
   const code = yield* Effect.tapError(compiled, noteFailure(plan))
   const startedId = yield* begin(plan)
   yield* Effect.tapError(prepare(plan, code), noteFailure(plan, startedId))
+  // The service is locked: nobody puts another one there meanwhile.
+  child.predecessor = registry.get(child.name)
   const previous = yield* Effect.tapError(admit(child), (refusal) =>
     Effect.andThen(supervisor.stop(child, { force: true }), noteFailure(plan, startedId)(refusal)),
   )
   const trouble = yield* Effect.onError(observe(plan), () => takeBack(plan, previous, true))
   if (trouble !== undefined) return yield* rollBack(plan, previous, startedId, trouble)
   yield* Effect.onError(commit(plan, startedId), () => takeBack(plan, previous, false))
+  child.predecessor = undefined
   yield* swap.commit
   yield* supervisor.watch(child, code)
   if (previous !== undefined) yield* supervisor.stop(previous, { force: false })

@@ -28,6 +28,8 @@ export interface ChildSpec {
  */
 export interface Child extends ChildSpec {
   deployedAt: string
+  /** What it took the requests of, until it is a fact itself: the revision of the log. */
+  predecessor: Child | undefined
   status: ServiceStatus
   instance: Instance | undefined
   /** When `instance` started, ISO 8601. */
@@ -43,6 +45,7 @@ export interface Child extends ChildSpec {
 /** A child that has not run yet. */
 export const makeChild = (spec: ChildSpec): Child => ({
   ...spec,
+  predecessor: undefined,
   status: "starting",
   instance: undefined,
   startedAt: null,

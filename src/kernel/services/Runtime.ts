@@ -34,7 +34,7 @@ export class ServiceThrew extends Schema.TaggedError<ServiceThrew>()("ServiceThr
  */
 export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
   message: Schema.String,
-  /** `true` only where it is certain that nothing of the request has reached the service. */
+  /** `true` only where it is certain that nothing of the request or event reached the service. */
   undelivered: Schema.optionalKey(Schema.Boolean),
 }) {}
 

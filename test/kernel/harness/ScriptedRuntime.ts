@@ -150,6 +150,9 @@ const makeInstance = (world: World, script: Script, program: Program, reason: st
         }),
       scheduled: (event) =>
         Effect.gen(function* () {
+          if (stopping || !world.living.has(living)) {
+            return yield* new NotRunning({ message: "it stops", undelivered: true })
+          }
           world.fired.push({ key, revision: program.revision, ...event })
           if (script.scheduledMs !== undefined) yield* Effect.sleep(script.scheduledMs)
           if (script.scheduled === "throw") return yield* new ServiceThrew({ message: reason })
