@@ -16,6 +16,9 @@ const faults: Readonly<Record<number, StorageFault>> = {
   26: "corrupt", // SQLITE_NOTADB
 }
 
+/** There was no room for the index of the write-ahead log, SQLITE_IOERR_SHMSIZE. */
+const noRoomForIndex = 4874
+
 /** Judges a failure by the code SQLite gave it. */
 export const classify = (error: SqlError): StorageFault => {
   const cause = error.reason.cause
@@ -23,5 +26,6 @@ export const classify = (error: SqlError): StorageFault => {
   if (typeof cause.errcode !== "number") return "unknown"
   // SQLite has no code of its own for it.
   if (cause instanceof Error && cause.message.startsWith("no such table")) return "missing"
+  if (cause.errcode === noRoomForIndex) return "full"
   return faults[cause.errcode & 0xff] ?? "unknown"
 }

@@ -77,7 +77,9 @@ const explain = <E>(filename: string, error: E): E | DatabaseDamaged | DatabaseL
   if (!isSqlError(cause)) return error
   const fault = classify(cause)
   if (fault === "locked") return new DatabaseLocked({ filename })
-  const reason = cause.reason.cause instanceof Error ? cause.reason.cause.message : cause.message
+  const said = cause.reason.cause instanceof Error ? cause.reason.cause.message : cause.message
+  // SQLite calls it an I/O error where there is no room for the index of its write-ahead log.
+  const reason = fault === "full" ? "database or disk is full" : said
   return new DatabaseDamaged({
     filename,
     damage: `${advices[fault] === undefined ? "is damaged" : "cannot be used"} (${reason})`,

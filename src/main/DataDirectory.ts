@@ -15,6 +15,8 @@ import * as Schema from "effect/Schema"
 
 import { createClosed } from "../../plugins/sqlite/ClosedFile.ts"
 import { fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
+import { DiskFull, isDiskFull } from "./DiskFull.ts"
+import { makeRoom } from "./Reserve.ts"
 
 /** How long to try for the lock: long enough for several that start at once to sort it out. */
 const lockPatienceMs = 1000
@@ -50,25 +52,23 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "this user may not write there",
   EPERM: "this user may not write there",
   EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
   ELOOP: "its symbolic links go round in a circle",
   ENAMETOOLONG: "its name is too long",
 }
 
-const unusable = (path: string, cause: unknown): DataDirectoryUnusable => {
+const unusable = (path: string, cause: unknown): DataDirectoryUnusable | DiskFull => {
+  if (isDiskFull(cause)) return new DiskFull({ path })
   const { code, message } = cause as NodeJS.ErrnoException
   return new DataDirectoryUnusable({ path, reason: reasons[code ?? ""] ?? message })
 }
 
-/** SQLite's code for a full disk. */
-const fullCode = 13
-
 /** One of its own files cannot be made or used; none of them holds what is needed later. */
-const unusableFile = (path: string, name: string, cause: unknown): DataDirectoryUnusable => {
-  const { code, errcode } = cause as { readonly code?: string; readonly errcode?: number }
-  if (code === "ENOSPC" || errcode === fullCode) {
-    return new DataDirectoryUnusable({ path, reason: "the disk is full" })
-  }
+const unusableFile = (
+  path: string,
+  name: string,
+  cause: unknown,
+): DataDirectoryUnusable | DiskFull => {
+  if (isDiskFull(cause)) return new DiskFull({ path: join(path, name) })
   return new DataDirectoryUnusable({
     path,
     reason: `its file ${name} cannot be used (${fileTrouble(cause)}); nothing is kept in it, so move it away and whatever begins with its name`,
@@ -117,8 +117,13 @@ const prepare = Effect.fnUntraced(function* (path: string) {
   yield* Effect.tryPromise({
     try: async () => {
       const probe = join(path, `.probe-${process.pid}`)
-      await fs.writeFile(probe, "", { mode: 0o600 })
-      await fs.rm(probe)
+      try {
+        await fs.writeFile(probe, "", { mode: 0o600 })
+        await fs.rm(probe)
+      } catch (cause) {
+        // Whether there is room for what is needed shows when it is written.
+        if (!isDiskFull(cause)) throw cause
+      }
     },
     catch: (cause) => unusable(path, cause),
   })
@@ -132,7 +137,8 @@ const tryLock = (path: string): DatabaseSync | undefined => {
   createClosed(join(path, "lock.db"))
   const database = new DatabaseSync(join(path, "lock.db"), { timeout: lockPatienceMs })
   try {
-    database.exec("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE")
+    // Nothing is ever written; a journal in a file would take room that a full disk does not have.
+    database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
     return database
   } catch (cause) {
     database.close()
@@ -166,7 +172,8 @@ const holderOf = (path: string): Effect.Effect<number | null> =>
 
 /**
  * Creates the directory with mode 0700 where it is missing, and holds it until the scope closes.
- * Answers its absolute path. Nobody else in this process may open `lock.db`: closing any handle of
+ * Answers its absolute path. On a full disk it makes room, and fails with `DiskFull` only where not
+ * even the lock can be taken. Nobody else in this process may open `lock.db`: closing any handle of
  * a file drops POSIX locks on it.
  */
 export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string) {
@@ -182,11 +189,15 @@ export const hold = Effect.fn("DataDirectory.hold")(function* (directory: string
   if (lock === undefined) {
     return yield* new DataDirectoryHeld({ path, pid: yield* holderOf(path) })
   }
+  yield* makeRoom(path)
   yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: () => writeAtomically(join(path, "lock.json"), `{"pid":${process.pid}}\n`),
       catch: (cause) => unusableFile(path, "lock.json", cause),
-    }),
+    }).pipe(
+      // It is for messages alone.
+      Effect.catchTag("DiskFull", () => Effect.void),
+    ),
     () => Effect.ignore(Effect.tryPromise(() => fs.rm(join(path, "lock.json"), { force: true }))),
   )
   return path

@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 
 import { fileTrouble, writeAtomically } from "./AtomicFile.ts"
 import { DataDirectoryUnusable } from "./DataDirectory.ts"
+import { DiskFull, isDiskFull } from "./DiskFull.ts"
 
 const KernelJson = Schema.fromJsonString(
   Schema.Struct({ pid: Schema.Int, url: Schema.String, startedAt: Schema.String }),
@@ -33,15 +34,20 @@ export const remove = (directory: string) =>
     catch: unusable(directory),
   })
 
-/** Says that a kernel listens at `url`, mode 0600, until the scope closes. */
+// A kernel that cannot be found this way is worth more than none.
+const write = (directory: string, text: string) =>
+  Effect.tryPromise({
+    try: () => writeAtomically(pathIn(directory), text),
+    catch: (cause) =>
+      isDiskFull(cause) ? new DiskFull({ path: pathIn(directory) }) : unusable(directory)(cause),
+  }).pipe(Effect.catchTag("DiskFull", ({ message }) => Effect.logWarning(message)))
+
+/**
+ * Says that a kernel listens at `url`, mode 0600, until the scope closes. Where the disk is full it
+ * warns and says nothing.
+ */
 export const publish = Effect.fn("KernelFile.publish")(function* (directory: string, url: string) {
   const startedAt = DateTime.formatIso(yield* DateTime.now)
   const text = yield* Effect.orDie(encode({ pid: process.pid, url, startedAt }))
-  yield* Effect.acquireRelease(
-    Effect.tryPromise({
-      try: () => writeAtomically(pathIn(directory), `${text}\n`),
-      catch: unusable(directory),
-    }),
-    () => Effect.orDie(remove(directory)),
-  )
+  yield* Effect.acquireRelease(write(directory, `${text}\n`), () => Effect.orDie(remove(directory)))
 })

@@ -26,6 +26,7 @@ import { ending, exitCodes, ProcessFailed } from "./Exit.ts"
 import { layerGiven } from "./Given.ts"
 import * as KernelFile from "./KernelFile.ts"
 import * as Loggers from "./Loggers.ts"
+import { keepReserve } from "./Reserve.ts"
 import { listen } from "./Signals.ts"
 
 /** Says where the gateway listens, to people and to other programs. */
@@ -63,6 +64,8 @@ const start = Effect.fnUntraced(function* (config: Config, cwd: string, parts: P
       startup(() => run.reason),
       kernel,
     )
+    // Not earlier: on a full disk the start needs the room.
+    yield* keepReserve(directory)
   }
   yield* Effect.sync(flushCompileCache)
 })

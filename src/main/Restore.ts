@@ -22,9 +22,17 @@ import * as Schema from "effect/Schema"
 import { markOf } from "../../plugins/sqlite/HighWaterMark.ts"
 import { sync } from "../../plugins/sqlite/Sync.ts"
 import { checkDatabase } from "./DatabaseCheck.ts"
+import { reserveFile } from "./Reserve.ts"
 
 /** What may be in a data directory that counts as empty: keys to go with the backup, and the lock. */
-const spared = new Set(["master-key", "root-token", "lock.db", "lock.db-journal", "lock.json"])
+const spared = new Set([
+  "master-key",
+  "root-token",
+  "lock.db",
+  "lock.db-journal",
+  "lock.json",
+  reserveFile,
+])
 
 /** Nothing was restored; the data directory is as it was. */
 class RestoreFailed extends Schema.TaggedError<RestoreFailed>()("RestoreFailed", {

@@ -16,6 +16,7 @@ import * as Semaphore from "effect/Semaphore"
 import { tokenBytes, tokenPrefix } from "../domain/Token.ts"
 import { RootToken, RootTokenKept } from "../kernel/capability/RootToken.ts"
 import { closeToOthers, fileTrouble, readOwnFile, writeAtomically } from "./AtomicFile.ts"
+import { DiskFull, isDiskFull } from "./DiskFull.ts"
 
 /** What a root token looks like: visible ASCII, so that it fits into a header. */
 export const tokenPattern = /^[!-~]{32,1024}$/
@@ -31,7 +32,9 @@ export class SecretFileInvalid extends Schema.TaggedError<SecretFileInvalid>()(
 }
 
 const failed = (path: string) => (cause: unknown) =>
-  new SecretFileInvalid({ path, reason: fileTrouble(cause) })
+  isDiskFull(cause)
+    ? new DiskFull({ path })
+    : new SecretFileInvalid({ path, reason: fileTrouble(cause) })
 
 const close = Effect.fnUntraced(function* (path: string) {
   const wasOpen = yield* Effect.tryPromise({

@@ -3,9 +3,7 @@
  * their permissions or are damaged. Each is a typed error that leaves log and memory as they were,
  * and leaves no trace once its cause is gone (promises 1, 5).
  */
-import { execFileSync } from "node:child_process"
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 
@@ -28,6 +26,7 @@ import { said, verifyChain } from "../contract/EventStore.ts"
 import { type Disk, makeDisk, takeImage, walBytes } from "./harness/Disk.ts"
 import { type Faults, makeFaults } from "./harness/FaultyStorage.ts"
 import { boot, deploy, kill, named, running, statusOf } from "./harness/Machine.ts"
+import { smallFileSystem } from "./harness/SmallFileSystem.ts"
 import { layerDigest } from "./Sha256.ts"
 
 const layerOn = (filename: string) =>
@@ -63,31 +62,13 @@ const on = <E>(
   body: Effect.Effect<void, E, EventStore | SqlClient | Digest>,
 ): Effect.Effect<void, unknown> => Effect.provide(body, layerOn(disk.database))
 
-/** A file system of 2 MiB in memory, if this process may mount one. */
-const smallFileSystem = (): string | undefined => {
-  const directory = mkdtempSync(join(tmpdir(), "solo-full-"))
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", directory], { stdio: "pipe" })
-    return directory
-  } catch {
-    rmSync(directory, { recursive: true })
-    return undefined
-  }
-}
-
 describe("storage that fails", () => {
   it.live(
     "a full disk refuses with `full`, and takes appends again once there is room",
     (context) =>
       Effect.gen(function* () {
-        const directory = smallFileSystem()
+        const directory = yield* smallFileSystem("2m")
         if (directory === undefined) return context.skip("may not mount a file system here")
-        yield* Effect.addFinalizer(() =>
-          Effect.sync(() => {
-            execFileSync("umount", [directory])
-            rmSync(directory, { recursive: true })
-          }),
-        )
         const database = join(directory, "solo.db")
         const body = Effect.gen(function* () {
           const store = yield* EventStore

@@ -8,6 +8,7 @@ import { assert, describe, it } from "vitest"
 
 import { PluginLoadFailed, PluginsRefused } from "../../src/kernel/plugin/PluginError.ts"
 import { DataDirectoryHeld, DataDirectoryUnusable } from "../../src/main/DataDirectory.ts"
+import { DiskFull } from "../../src/main/DiskFull.ts"
 import { badConfiguration, ending, ProcessFailed } from "../../src/main/Exit.ts"
 import { SecretFileInvalid } from "../../src/main/RootTokenFile.ts"
 
@@ -15,6 +16,7 @@ const path = "/data"
 
 const failures: ReadonlyArray<readonly [number, unknown, string]> = [
   [1, new Error("the disk failed"), "the disk failed"],
+  [1, new DiskFull({ path }), "/data cannot be written: the disk is full; free"],
   [64, new ProcessFailed({ code: 64, lines: ["no such command"] }), "no such command"],
   [73, new DataDirectoryHeld({ path, pid: 7 }), "pid 7"],
   [78, badConfiguration("SOLO_PORT: not a port"), "SOLO_PORT: not a port"],
