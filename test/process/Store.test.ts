@@ -4,6 +4,8 @@
  * unless told otherwise.
  */
 import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -14,6 +16,7 @@ import {
   allEvents,
   call,
   dataDirectory,
+  kernel,
   type KernelProcess,
   ready,
   startKernel,
@@ -243,6 +246,37 @@ const checkTraces = async ({ running }: Stage) => {
 }
 
 describe.skipIf(process.platform !== "linux")("ctx.store", () => {
+  it.live("damaged figures of a store are answered, and found by a full verification", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* dataDirectory
+      const tenant = "acme"
+      const source = `export default { async fetch(_, { store }) {
+        await store.put("a", 1)
+        return Response.json(await store.get("a"))
+      } }`
+      const first = yield* kernel({ dataDir })
+      yield* Effect.promise(async () => {
+        const body = { serviceId: "shop", source }
+        await call(first, "POST", "/v1/services", { tenant, body })
+        assert.strictEqual((await call(first, "GET", "/services/acme/shop/")).json, 1)
+        await first.end("SIGTERM")
+      })
+      const database = new DatabaseSync(join(dataDir, "solo.db"))
+      database.exec("UPDATE stores SET keys = -1, bytes = 9223372036854775807")
+      database.close()
+      const second = yield* kernel({ dataDir })
+      yield* Effect.promise(async () => {
+        await ready(second)
+        const told = await call(second, "GET", "/v1/services/shop/store", { tenant })
+        assert.strictEqual(told.status, 200, told.text)
+        assert.deepInclude(told.json, { keys: 0, bytes: Number.MAX_SAFE_INTEGER })
+        const { json } = await call(second, "POST", "/v1/verification?full=true")
+        assert.strictEqual(json.status, "error")
+        assert.include(JSON.stringify(json.inconsistencies), "shop")
+      })
+    }),
+  )
+
   it.live(
     `16 services keep what they were told is stored through ${kills} kills`,
     () =>
