@@ -343,23 +343,6 @@ describe("KeyValueStore", () => {
       ),
   )
 
-  it.effect(
-    "figures that are damaged are figures all the same, and cost no entry (promise 4)",
-    () =>
-      on(
-        Effect.gen(function* () {
-          const stores = yield* KeyValueStore
-          const sql = yield* SqlClient
-          yield* stores.write(shop, batch([put("a", 1)]))
-          yield* sql`UPDATE stores SET keys = -5, bytes = 9223372036854775807`
-          assert.deepStrictEqual(yield* figures(), { keys: 0, bytes: Number.MAX_SAFE_INTEGER })
-          yield* sql`UPDATE stores SET keys = 9007199254740993, bytes = -9223372036854775808`
-          assert.deepStrictEqual(yield* figures(), { keys: Number.MAX_SAFE_INTEGER, bytes: 0 })
-          assert.deepStrictEqual(yield* contents(), { a: 1 })
-        }),
-      ),
-  )
-
   it.effect("takes nothing once the kernel closes, after all that it took is durable", () =>
     Effect.gen(function* () {
       const disk = makeDisk()

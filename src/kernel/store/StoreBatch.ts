@@ -83,12 +83,24 @@ const makeTuples = Effect.map(
       sql.join(", ", false)(pairs.map(([left, right]) => sql`(${left}, ${right})`)),
 )
 
+// What only damage can have put there must not be refused when it is written again: that would cost
+// everybody in the transaction.
+const figure = (value: number): number => Math.min(Math.max(value, 0), Number.MAX_SAFE_INTEGER)
+
+const soundOf = (row: StoreRow): StoreRow => ({
+  ...row,
+  sequence: figure(row.sequence),
+  keys: figure(row.keys),
+  bytes: figure(row.bytes),
+})
+
 /** Opens the stores of `names`, making those that are not there yet. */
 const openStores = Effect.fnUntraced(function* (names: ReadonlyMap<string, ServiceName>) {
   const sql = yield* SqlClient
   const tuples = yield* makeTuples
   const open = new Map<string, OpenStore>()
-  const add = (row: StoreRow) => {
+  const add = (stored: StoreRow) => {
+    const row = soundOf(stored)
     const name = { tenantId: row.tenant_id, serviceId: row.service_id }
     open.set(serviceKey(name), {
       name,
@@ -157,15 +169,18 @@ export interface TenantTotals {
   readonly forget: () => void
 }
 
-/** Knows nothing yet. */
-export const makeTenantTotals = Effect.map(SqlClient, (sql): TenantTotals => {
+/** Knows nothing yet. `maxBytes` is what one store may hold. */
+export const makeTenantTotals = Effect.fnUntraced(function* (maxBytes: number) {
+  const sql = yield* SqlClient
   const known = new Map<TenantId, number>()
-  return {
+  const totals: TenantTotals = {
     read: Effect.fnUntraced(function* (tenantId) {
       const remembered = known.get(tenantId)
       if (remembered !== undefined) return remembered
+      // A damaged figure is one store's, and must not cost the others their writes.
       const [row] = yield* sql<{ readonly total: number }>`
-        SELECT coalesce(sum(bytes), 0) AS total FROM stores WHERE tenant_id = ${tenantId}`
+        SELECT coalesce(sum(min(max(bytes, 0), ${maxBytes})), 0) AS total FROM stores
+        WHERE tenant_id = ${tenantId}`
       if (known.size >= maxTotals) known.clear()
       known.set(tenantId, row!.total)
       return row!.total
@@ -176,6 +191,7 @@ export const makeTenantTotals = Effect.map(SqlClient, (sql): TenantTotals => {
     },
     forget: () => known.clear(),
   }
+  return totals
 })
 
 const apply = (sha256: Digest["Service"]["sha256"], store: OpenStore, { batch }: PendingWrite) => {
