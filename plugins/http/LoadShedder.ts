@@ -8,10 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
+import { makeShares, type Shares } from "solo"
 
 import type { GatewayConfig } from "./GatewayConfig.ts"
 import { type Problem, problem } from "./Problem.ts"
-import { makeShares, type Shares } from "./Shares.ts"
 import { makeTurns } from "./Turns.ts"
 
 /** Whose share a request counts against. */

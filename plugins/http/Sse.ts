@@ -11,12 +11,12 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { makeShares } from "solo"
 
 import type { Caller } from "./Caller.ts"
 import type { GatewayConfig } from "./GatewayConfig.ts"
 import { shareOf } from "./LoadShedder.ts"
 import { type Problem, problem } from "./Problem.ts"
-import { makeShares } from "./Shares.ts"
 
 /** One server-sent event. No part but `data` may hold a line break, and JSON never does. */
 export interface ServerSentEvent {

@@ -12,6 +12,7 @@ import { mayHaveBody } from "../../domain/Http.ts"
 import { serviceKey, type TenantId } from "../../domain/Identifier.ts"
 import { withoutTokens } from "../../domain/Token.ts"
 import { makeRecorder } from "../log/Recorder.ts"
+import { makeShares } from "../Shares.ts"
 import { makeAbroad } from "./Abroad.ts"
 import { makeNeighbours } from "./Neighbours.ts"
 import {
@@ -32,30 +33,6 @@ import type { OutgoingRequest, OutgoingResponse } from "./Runtime.ts"
 
 /** Refused requests recorded per service and minute. */
 const maxDenialsRecorded = 10
-
-/** Counts what is under way; taking a place is synchronous, so that nothing slips between. */
-class Places {
-  readonly #ofTenant = new Map<TenantId, number>()
-  #all = 0
-
-  /** Takes a place, or says why there is none. */
-  take(tenantId: TenantId): string | undefined {
-    const own = this.#ofTenant.get(tenantId) ?? 0
-    // Never more of one tenant than places are still free: a few cannot lock out the others.
-    if (own >= Math.min(maxErrandsPerTenant, maxErrands - this.#all))
-      return `the tenant's services have ${own} requests under way, as many as they may now`
-    this.#ofTenant.set(tenantId, own + 1)
-    this.#all++
-    return undefined
-  }
-
-  release(tenantId: TenantId): void {
-    const left = this.#ofTenant.get(tenantId)! - 1
-    if (left > 0) this.#ofTenant.set(tenantId, left)
-    else this.#ofTenant.delete(tenantId)
-    this.#all--
-  }
-}
 
 type Body = OutgoingRequest["body"]
 
@@ -86,15 +63,17 @@ const make = Effect.gen(function* () {
     )
   const callNeighbour = yield* makeNeighbours(denied)
   const goAbroad = yield* makeAbroad(denied)
-  const places = new Places()
+  const places = makeShares(maxErrands, maxErrandsPerTenant)
   const now = () => clock.currentTimeMillisUnsafe()
   const calls = new RateLimit<string>(callBurst, callsPerSecond, now)
   const journeys = new RateLimit<TenantId>(journeyBurst, journeysPerSecond, now)
 
   const takePlace = Effect.fnUntraced(function* ({ name: { tenantId } }: Sender) {
-    const full = places.take(tenantId)
-    if (full !== undefined) return yield* new FetchFailed({ message: full })
-    yield* Effect.addFinalizer(() => Effect.sync(() => places.release(tenantId)))
+    if (places.enter(tenantId) !== "entered")
+      return yield* new FetchFailed({
+        message: "the tenant's services have as many requests under way as they may now",
+      })
+    yield* Effect.addFinalizer(() => Effect.sync(() => places.leave(tenantId)))
   }, Effect.uninterruptible)
 
   return Outbound.of({

@@ -34,7 +34,7 @@ export interface Faults {
 }
 
 /** Sees every step. */
-export interface Hook {
+interface Hook {
   readonly before?: (step: number, sql: string) => Verdict
   readonly after?: (step: number, sql: string) => void
 }

@@ -7,8 +7,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
-import { makeShares } from "../../../plugins/http/Shares.ts"
 import { makeTurns } from "../../../plugins/http/Turns.ts"
+import { makeShares } from "../../../src/kernel/Shares.ts"
 import { spec, startGateway } from "./Harness.ts"
 import { assertProblem } from "./Problems.ts"
 
