@@ -11,10 +11,11 @@ import type { Violation } from "solo"
 import { encode } from "../realm/Frame.ts"
 import type { Command } from "./Command.ts"
 import { cpuMsOf, innermost } from "./Figures.ts"
+import { hear } from "./Output.ts"
 import type { Rank } from "./Rank.ts"
 import type { Child, Spawner } from "./Spawner.ts"
 import type { Departure } from "./SpawnerProcess.ts"
-import { Control, Cutter, isControl, maxFrameBytes, pack, readControl } from "./Wire.ts"
+import { Control, isControl, pack, readControl } from "./Wire.ts"
 
 /** Bytes that wait for a box that does not read: more than its open requests can fill. */
 const maxBacklogBytes = 48 * 1024 * 1024
@@ -91,6 +92,9 @@ export class Box {
   #pid: number | undefined
   #input: Socket | undefined
   #output: Socket | undefined
+  /** Whether all that it said was heard, and who waits for that. */
+  #isHeard = false
+  #whenHeard: (() => void) | undefined
   #listener: Listener | undefined
   #birth: Birth | undefined
   #ending: Ending | undefined
@@ -116,10 +120,14 @@ export class Box {
 
   #hear(output: Socket): void {
     this.#output = output
-    const cutter = new Cutter(maxFrameBytes, (frame) => this.#take(frame))
-    output.on("data", (bytes: Buffer) => {
-      if (this.#ending === undefined && !cutter.push(bytes))
-        this.end({ reason: "the box broke the protocol of its driver" })
+    hear(output, {
+      isOver: () => this.#ending !== undefined,
+      frame: (frame) => this.#take(frame),
+      broken: () => this.end({ reason: "the box broke the protocol of its driver" }),
+      closed: () => {
+        this.#isHeard = true
+        this.#whenHeard?.()
+      },
     })
   }
 
@@ -137,8 +145,8 @@ export class Box {
   #depart(departure: Departure): void {
     const finish = () => this.#finish(departure)
     this.#input?.destroy()
-    if (this.#output === undefined || this.#output.closed) return finish()
-    this.#output.on("close", finish)
+    if (this.#output === undefined || this.#isHeard) return finish()
+    this.#whenHeard = finish
     setTimeout(() => {
       this.#output?.destroy()
       finish()

@@ -96,6 +96,7 @@ export class HostFunctions {
   readonly #clock = stopwatch()
   readonly #fillRandom: FillRandom
   readonly #mayLog = logBudget(this.#clock)
+  #hasFailed = false
   #wiring: Wiring | undefined
   #timer: NodeJS.Timeout | undefined
 
@@ -107,6 +108,11 @@ export class HostFunctions {
   /** Must be called before the realm calls any function that needs its memory. */
   connect(wiring: Wiring): void {
     this.#wiring = wiring
+  }
+
+  /** The instance has failed; says so, unless the realm has said it and why. */
+  fail(): void {
+    if (!this.#hasFailed) this.#sendText(Outbound.failed, 0, "an error that cannot be read")
   }
 
   /** A request has begun. */
@@ -176,6 +182,7 @@ export class HostFunctions {
           encode(Outbound.log, 2, Buffer.from(`${missed} lines were dropped: too many at once`)),
         )
     }
+    if (type === Outbound.failed) this.#hasFailed = true
     const body = Buffer.from(text.slice(0, textLimits.get(type) ?? text.length))
     if (type === Outbound.responseChunk && !this.#spend(type, id, body.length)) return body.length
     if (type === Outbound.responseEnd || type === Outbound.responseBroken) this.close(id)

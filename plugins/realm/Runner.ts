@@ -118,8 +118,12 @@ export const prepare = (
   const inbound = new Uint8Array(memory.inbound)
   host.connect({ outbound: new Uint8Array(memory.outbound), tick })
 
-  process.on("unhandledRejection", (reason) => guard(undefined, () => reportError(reason)))
-  process.on("uncaughtException", (error) => guard(undefined, () => reportError(error)))
+  const fall = (error: unknown): void => {
+    guard(undefined, () => reportError(error))
+    host.fail()
+  }
+  process.on("unhandledRejection", fall)
+  process.on("uncaughtException", fall)
   describeStacksWith(describeCalls)
   disarm()
   const assign = (code: string, identity: string) =>

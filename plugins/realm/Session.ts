@@ -1,6 +1,6 @@
 /**
  * The kernel's side of one instance, whatever carries its frames: waits for its start, runs its
- * requests, drains and stops it, keeps its log. Every frame that comes is treated as hostile: what
+ * requests, drains and stops it. Every frame that comes is treated as hostile: what
  * is out of place ends the instance, what is merely late is ignored.
  *
  * Starting, ending and measuring the thread or process is the driver's business.
@@ -16,8 +16,6 @@ import {
   type Program,
   type RequestError,
   type ScheduledEvent,
-  type ServiceLogLevel,
-  type ServiceLogLine,
   type ServiceRequest,
   type ServiceResponse,
   ServiceThrew,
@@ -26,7 +24,6 @@ import {
 
 import { Call } from "./Call.ts"
 import { FetchDesk } from "./FetchDesk.ts"
-import { lineOf } from "./Fields.ts"
 import {
   type Frame,
   Inbound,
@@ -34,18 +31,16 @@ import {
   decode,
   encode,
   maxBodyBytes,
+  maxHeaderLength,
   maxHeaders,
-  maxLogLength,
-  maxMessageLength,
   maxPendingRequests,
-  maxPendingScheduled,
   numberOf,
 } from "./Frame.ts"
 import { requestHead } from "./Head.ts"
+import { LogDesk, textOf } from "./LogDesk.ts"
+import { ScheduleDesk } from "./ScheduleDesk.ts"
 import { SecretDesk } from "./SecretDesk.ts"
 import { StoreDesk } from "./StoreDesk.ts"
-
-const levels: ReadonlyArray<ServiceLogLevel> = ["debug", "info", "warn", "error"]
 
 /** What a service learns about itself, as the runner takes it. */
 export const identityOf = (program: Program): string =>
@@ -56,18 +51,9 @@ export const identityOf = (program: Program): string =>
     crons: program.crons,
   })
 
-/** The beginning of a text. It is a copy: a part of a text keeps the whole of it in memory. */
-const cut = (text: string, length: number): string =>
-  text.length <= length ? text : Buffer.from(text.slice(0, length), "utf16le").toString("utf16le")
-
-const textOf = ({ body }: Frame): string => cut(new TextDecoder().decode(body), maxMessageLength)
-
 const headTooLarge = new HeadTooLarge({
-  message: `a service takes at most ${maxHeaders} headers, and ${maxBodyBytes / 1024} KiB of URL and headers together`,
+  message: `a service takes at most ${maxHeaders} headers of ${maxHeaderLength / 1024} KiB, and ${maxBodyBytes / 1024} KiB of URL and headers together`,
 })
-
-const textOfEvent = ({ cron, scheduledTime }: ScheduledEvent): Uint8Array =>
-  new TextEncoder().encode(JSON.stringify([cron, scheduledTime]))
 
 /** What a driver does for a session. */
 export interface Carrier {
@@ -80,13 +66,13 @@ export interface Carrier {
 /** One instance in conversation. */
 export class Session {
   readonly #carrier: Carrier
-  readonly #write: Program["log"]
-  readonly #now: () => number
+  /** Where lines of the service's log come in. */
+  readonly log: LogDesk
   readonly #secrets: SecretDesk
   readonly #store: StoreDesk
   readonly #errands: FetchDesk
   readonly #calls = new Map<number, Call>()
-  readonly #scheduled = new Map<number, Deferred.Deferred<void, RequestError>>()
+  readonly #scheduled: ScheduleDesk
   readonly #ready = Deferred.makeUnsafe<void, StartFailed>()
   readonly #stopped = Deferred.makeUnsafe<void>()
   readonly #idle = Deferred.makeUnsafe<void>()
@@ -95,18 +81,17 @@ export class Session {
 
   private constructor(
     carrier: Carrier,
-    write: Program["log"],
-    now: () => number,
+    log: LogDesk,
     secrets: SecretDesk,
     store: StoreDesk,
     errands: FetchDesk,
   ) {
     this.#carrier = carrier
-    this.#write = write
-    this.#now = now
+    this.log = log
     this.#secrets = secrets
     this.#store = store
     this.#errands = errands
+    this.#scheduled = new ScheduleDesk(carrier.send, () => this.#checkIdle())
   }
 
   /** What the instance asked of the kernel and is under way ends with the scope. */
@@ -119,8 +104,8 @@ export class Session {
       const secrets = yield* SecretDesk.make(carrier.send, readSecret)
       const store = yield* StoreDesk.make(carrier.send, own)
       const errands = yield* FetchDesk.make(carrier.send, fetch)
-      const now = () => clock.currentTimeMillisUnsafe()
-      return new Session(carrier, log, now, secrets, store, errands)
+      const lines = new LogDesk(log, () => clock.currentTimeMillisUnsafe())
+      return new Session(carrier, lines, secrets, store, errands)
     })
   }
 
@@ -142,17 +127,6 @@ export class Session {
       this.#break("the instance broke the protocol of its driver")
   }
 
-  /** Adds a line to the service's log. */
-  log(level: ServiceLogLevel, message: string, fields?: ServiceLogLine["fields"]): void {
-    if (this.#phase === "ended") return
-    this.#write({
-      time: new Date(this.#now()).toISOString(),
-      level,
-      message: cut(message, maxLogLength),
-      ...(fields === undefined ? {} : { fields }),
-    })
-  }
-
   #break(reason: string): void {
     if (this.#phase === "ended") return
     if (this.#phase === "starting")
@@ -170,21 +144,15 @@ export class Session {
         this.#break(textOf(frame))
         return true
       case Outbound.log:
-        this.log(levels[frame.id] ?? "info", new TextDecoder().decode(frame.body))
+      case Outbound.logFields:
+        this.log.accept(frame)
         return true
-      case Outbound.logFields: {
-        const { fields, message } = lineOf(new TextDecoder().decode(frame.body))
-        this.log(levels[frame.id] ?? "info", message, fields)
-        return true
-      }
       case Outbound.stopped:
         if (this.#phase === "stopping") Deferred.doneUnsafe(this.#stopped, Effect.void)
         return true
       case Outbound.scheduledEnd:
-        this.#settle(frame.id, Effect.void)
-        return true
       case Outbound.scheduledBroken:
-        this.#settle(frame.id, Effect.fail(new ServiceThrew({ message: textOf(frame) })))
+        this.#scheduled.accept(frame)
         return true
       case Outbound.secretWanted:
         return this.#secrets.accept(frame)
@@ -234,14 +202,6 @@ export class Session {
       Deferred.doneUnsafe(this.#idle, Effect.void)
   }
 
-  #settle(id: number, outcome: Effect.Effect<void, RequestError>): void {
-    const call = this.#scheduled.get(id)
-    if (call === undefined) return
-    this.#scheduled.delete(id)
-    Deferred.doneUnsafe(call, outcome)
-    this.#checkIdle()
-  }
-
   /** The instance is gone: whoever waits for it is told so. */
   end(reason: string): void {
     if (this.#phase === "ended") return
@@ -249,9 +209,8 @@ export class Session {
     Deferred.doneUnsafe(this.#ready, Effect.fail(new StartFailed({ message: reason })))
     for (const call of this.#calls.values()) call.fail(new NotRunning({ message: reason }))
     this.#calls.clear()
-    for (const call of this.#scheduled.values())
-      Deferred.doneUnsafe(call, Effect.fail(new NotRunning({ message: reason })))
-    this.#scheduled.clear()
+    this.#scheduled.close(reason)
+    this.log.close()
     Deferred.doneUnsafe(this.#idle, Effect.void)
     Deferred.doneUnsafe(this.#stopped, Effect.void)
   }
@@ -304,22 +263,7 @@ export class Session {
         return Effect.fail(
           new NotRunning({ message: `the instance is ${this.#phase}`, undelivered: true }),
         )
-      if (this.#scheduled.size >= maxPendingScheduled)
-        return Effect.fail(
-          new Overloaded({
-            message: `the service works on ${maxPendingScheduled} due times at once and takes no more`,
-          }),
-        )
-      const id = (this.#lastId = (this.#lastId + 1) >>> 0)
-      const call = Deferred.makeUnsafe<void, RequestError>()
-      this.#scheduled.set(id, call)
-      this.#carrier.send(encode(Inbound.scheduled, id, textOfEvent(event)))
-      return Effect.onInterrupt(Deferred.await(call), () =>
-        Effect.sync(() => {
-          this.#carrier.send(encode(Inbound.abort, id))
-          this.#settle(id, Effect.interrupt)
-        }),
-      )
+      return this.#scheduled.call((this.#lastId = (this.#lastId + 1) >>> 0), event)
     })
   }
 

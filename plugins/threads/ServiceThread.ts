@@ -99,7 +99,7 @@ const attach = Effect.fnUntraced(function* (bundles: Bundles, program: Program) 
     [worker.stdout, "info"],
     [worker.stderr, "error"],
   ] as const)
-    stream.on("data", (text: Buffer) => session.log(level, text.toString().trimEnd()))
+    stream.on("data", (text: Buffer) => session.log.add(level, text.toString().trimEnd()))
   return alive
 })
 

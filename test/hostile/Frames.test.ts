@@ -201,7 +201,7 @@ describe("a box that forges", () => {
     Effect.gen(function* () {
       const lines: Array<string> = []
       const script =
-        "ready(); for (let n = 0; n < 1000; n++) send(39, 1, '\u0100' + 'x'.repeat(130000)); send(39, 1, 'end')"
+        "ready(); const long = frame(39, 1, '\u0100' + 'x'.repeat(130000)); for (let n = 0; n < 1000; n++) write(long); send(39, 1, 'end')"
       const before = process.memoryUsage().rss
       const heard = yield* Deferred.make<void>()
       yield* startForger(script, ({ message }) => {

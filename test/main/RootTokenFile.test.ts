@@ -106,7 +106,8 @@ describe("the secrets of a data directory", () => {
       })
       const base64 = (byte: number) => Buffer.alloc(32, byte).toString("base64url")
       yield* Effect.gen(function* () {
-        assert.strictEqual(Redacted.value(yield* RootTokenFile.readOrGenerate(path)), base64(1))
+        const token = yield* RootTokenFile.readOrGenerate(path)
+        assert.strictEqual(Redacted.value(token), `solo_${base64(1)}`)
         const keys = yield* MasterKeys
         const [first] = yield* keys.keys
         const second = yield* keys.add
@@ -115,7 +116,7 @@ describe("the secrets of a data directory", () => {
           [base64(2), base64(3)],
         )
         const { rotate } = yield* RootToken
-        assert.strictEqual(Redacted.value(yield* rotate), base64(4))
+        assert.strictEqual(Redacted.value(yield* rotate), `solo_${base64(4)}`)
       }).pipe(
         Effect.provide(
           layerMasterKeyFile(path).pipe(

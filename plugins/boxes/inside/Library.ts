@@ -7,8 +7,18 @@ import { Buffer } from "node:buffer"
 import type * as Ffi from "node:ffi"
 import process from "node:process"
 
+type Value = number | bigint
+
 /** A system call by number; padded with zeros. Answers what the library's `syscall` does. */
-type Call = (number: number, ...values: ReadonlyArray<number | bigint>) => number
+type Call = (
+  number: number,
+  a?: Value,
+  b?: Value,
+  c?: Value,
+  d?: Value,
+  e?: Value,
+  f?: Value,
+) => number
 
 /** What a box uses of the library. */
 export interface Library {
@@ -93,10 +103,10 @@ const openLibrary = (): Library => {
     return: long,
     arguments: [long, long, long, long, long, long, long],
   }) as (...values: ReadonlyArray<bigint>) => bigint
-  const call: Call = (...values) => {
-    const padded = [...values, 0, 0, 0, 0, 0, 0].slice(0, 7)
-    return Number(syscall(...padded.map(BigInt)))
-  }
+  const call: Call = (number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0) =>
+    Number(
+      syscall(BigInt(number), BigInt(a), BigInt(b), BigInt(c), BigInt(d), BigInt(e), BigInt(f)),
+    )
   const exitNumber = process.platform === "linux" ? exitGroup[process.arch] : undefined
   return {
     call,

@@ -7,15 +7,19 @@ import { send } from "./Host.ts"
 
 const unreadable = "something that cannot be read was thrown"
 
+const { apply } = Reflect
+const { slice } = String.prototype
+const ownString = String
+
 const cut = (text: unknown): string =>
-  typeof text === "string" ? text.slice(0, maxMessageLength) : unreadable
+  typeof text === "string" ? (apply(slice, text, [0, maxMessageLength]) as string) : unreadable
 
 /** What was thrown, in one line where it is an Error. Never throws. */
 export const describe = (error: unknown): string => {
   try {
-    if (typeof error !== "object" || error === null) return cut(String(error))
+    if (typeof error !== "object" || error === null) return cut(ownString(error))
     const { name, message } = error as { name?: unknown; message?: unknown }
-    if (typeof message !== "string") return cut(String(error))
+    if (typeof message !== "string") return cut(ownString(error))
     return cut(typeof name === "string" ? `${name}: ${message}` : message)
   } catch {
     return unreadable

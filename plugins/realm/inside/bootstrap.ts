@@ -23,6 +23,7 @@ import { Headers } from "./Headers.ts"
 import { inbound, now, outbound } from "./Host.ts"
 import { fail, receive, start } from "./Instance.ts"
 import { Request, Response } from "./Messages.ts"
+import { SafeProxy } from "./SafeProxy.ts"
 import { describeCalls } from "./Stack.ts"
 import { clearTimer, setTimer, tick } from "./Timers.ts"
 
@@ -49,6 +50,7 @@ const globals = {
   Event,
   EventTarget,
   Headers,
+  Proxy: SafeProxy,
   Request,
   Response,
   console,

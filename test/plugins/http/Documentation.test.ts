@@ -87,6 +87,7 @@ describe("/openapi.json", () => {
       "forbidden",
       "service-not-found",
       "body-too-large",
+      "headers-too-large",
       "rate-exceeded",
       "tenant-overloaded",
       "internal-error",

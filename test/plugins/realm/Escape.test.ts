@@ -103,6 +103,12 @@ const attacks: Readonly<Record<string, string>> = {
   "an error that cannot be put into words": run(
     `for (const [name, message] of [[Symbol("s"), ""], ["n", { __proto__: null }], [traps("name"), traps("message")], ["n", { toString: spied(() => "m", "toString") }]]) { const e = new Error("a"); e.name = name; e.message = message; attempt(() => e.stack, "stack"); console.log(e) } const e = new Error("a"); Object.defineProperty(e, "name", { get: spied(() => "n", "getter") }); attempt(() => e.stack, "stack"); Promise.reject(e); await new Promise((r) => setTimeout(r, 5))`,
   ),
+  "a rejection that nobody handles, with a proxy as its prototype": run(
+    `const proxy = (name) => new Proxy(Promise.prototype, { get: spied((t, key, r) => Reflect.get(t, key, t), name) }); const early = Promise.reject(1); Object.setPrototypeOf(early, proxy("early")); let reject; const late = new Promise((_, r) => { reject = r }); Object.setPrototypeOf(late, proxy("late")); reject(2); const value = new Promise((_, r) => { reject = r }); Object.setPrototypeOf(value, new Proxy({}, { get: () => ({ valueOf: spied(() => 1, "valueOf"), [Symbol.toPrimitive]: spied(() => 1, "toPrimitive") }) })); reject(3); await new Promise((r) => setTimeout(r, 5))`,
+  ),
+  "a proxy that constructs": run(
+    `const made = new Proxy(class {}, { construct: spied((t, list, n) => Reflect.construct(t, list, n), "construct") }); seen(new made(1), "made"); seen(Reflect.construct(made, [2]), "made"); const { proxy, revoke } = Proxy.revocable(() => 1, { apply: spied(() => 2, "apply") }); seen(proxy(3), "revocable"); revoke(); try { proxy() } catch (e) { seen(e, "revoked") } try { Proxy({}, {}) } catch (e) { seen(e) } class Own { #x = 5; get() { return this.#x } apply() { return this.#x } } if (new Proxy(() => {}, Object.freeze(new Own()))() !== 5) seen({ __proto__: { __proto__: null } }, "this of a trap")`,
+  ),
   "overflow while a trace is put into words": run(
     `for (let n = 0; n < 20; n++) { const dive = () => { try { void new Error("a").stack } catch (e) { seen(e, "deep") } dive() }; try { dive() } catch (e) { seen(e, "dive") } }`,
   ),

@@ -59,6 +59,7 @@ layer(Typescript.layer)("Compiler", (it) => {
     [`import { a } from "a"\n${good}`, 1, 1, /one file/],
     [`import "a"\n${good}`, 1, 1, /one file/],
     [`${good}\nexport * from "a"`, 2, 1, /one file/],
+    [`${good}\nexport/**/* from "a"`, 2, 1, /one file/],
     [`${good}\nexport { a } from "a"`, 2, 1, /one file/],
     [`import a = require("a")\n${good}`, 1, 1, /one file/],
     [`${good}\nconst a = () => import("node:fs")`, 2, 17, /one file/],
