@@ -92,6 +92,7 @@ const names: Record<Exclude<KernelError["_tag"], Special>, ProblemName> = {
   TooManyServices: "too-many-services",
   StartFailed: "start-failed",
   StartTimedOut: "start-timed-out",
+  DeploymentEnded: "deployment-ended",
   SwapInProgress: "swap-in-progress",
   TooManySwaps: "too-many-swaps",
   SwapFailed: "swap-failed",

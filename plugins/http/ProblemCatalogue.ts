@@ -87,6 +87,11 @@ export const problemKinds = {
     "Another spec runs under this id",
     "Swap it with PUT, kill the service first, or choose another id.",
   ),
+  "deployment-ended": kind(
+    409,
+    "The deployment was ended",
+    "Before the service had started there came a kill, a rollback or a newer deployment; `detail` says which. Nothing of this one is left.",
+  ),
   "swap-in-progress": kind(
     409,
     "A hot swap is under way",

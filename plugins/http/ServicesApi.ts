@@ -50,6 +50,7 @@ const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
     "source-invalid",
     "start-failed",
     "start-timed-out",
+    "deployment-ended",
     "too-many-services",
     ...writeProblems,
   ),
@@ -59,7 +60,7 @@ const deploy = HttpApiEndpoint.post("deploy", "/v1/services", {
   .annotate(OpenApi.Summary, "Deploy a service")
   .annotate(
     OpenApi.Description,
-    `Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. ${grants}; a token that is bound to a service deploys that service only.`,
+    `Compiles the source, starts the service under supervision and records it. 201 means that it runs and that the deployment survives a crash; 200 that the identical spec ran already. Unknown fields are refused. A service that failed or stopped is replaced. One that is only starting is replaced as well, by another spec, and its own deployment ended; the identical spec waits for it. ${grants}; a token that is bound to a service deploys that service only.`,
   )
 
 const list = HttpApiEndpoint.get("list", "/v1/services", {
@@ -104,7 +105,7 @@ const kill = HttpApiEndpoint.delete("kill", "/v1/services/:serviceId", {
   .annotate(OpenApi.Summary, "Kill a service")
   .annotate(
     OpenApi.Description,
-    "Answers when the service is dead and the kill is durable: it does not come back after a crash or a restart.",
+    "Answers when the service is dead and the kill is durable: it does not come back after a crash or a restart. A swap or a deployment that is under way is ended; a service that was never deployed before it is not found.",
   )
 
 const window = {
@@ -161,7 +162,7 @@ const rollback = HttpApiEndpoint.post("rollback", "/v1/services/:serviceId/rollb
   .annotate(OpenApi.Summary, "Roll a service back")
   .annotate(
     OpenApi.Description,
-    "Swaps back to the revision that ran before this one, under its old number; once more swaps forth again. While a swap is under way, ends it instead. Whatever that revision's spec names, this needs the permission deploy only.",
+    "Swaps back to the revision that ran before this one, under its old number; once more swaps forth again. While a swap or a deployment is under way, ends it instead. Whatever that revision's spec names, this needs the permission deploy only.",
   )
 
 /** The group `services`. */

@@ -47,6 +47,7 @@ import { Runtime } from "./services/Runtime.ts"
 import { ServiceLock } from "./services/ServiceLock.ts"
 import { ServiceLogs } from "./services/ServiceLogs.ts"
 import { layerServiceLogs } from "./services/ServiceLogsKept.ts"
+import { Starts } from "./services/Starts.ts"
 import { layerSupervisor } from "./services/Supervisor.ts"
 import { Swaps } from "./services/Swaps.ts"
 import { KeyValueStore } from "./store/KeyValueStore.ts"
@@ -134,7 +135,7 @@ const layerResumption = Layer.effectDiscard(
 export const layerKernel = ({ settings, identity }: KernelOptions) =>
   Layer.mergeAll(layerDeployer, layerVerifier).pipe(
     Layer.provideMerge(layerReplayer),
-    Layer.provideMerge(Swaps.layer),
+    Layer.provideMerge(Layer.mergeAll(Starts.layer, Swaps.layer)),
     Layer.provideMerge(layerSupervisor),
     Layer.provideMerge(layerScheduler),
     Layer.provideMerge(layerOutbound),

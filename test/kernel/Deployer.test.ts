@@ -205,20 +205,23 @@ describe("Deployer", () => {
   it.effect("serialises what is done to one service, not what is done to others", () =>
     Effect.gen(function* () {
       const kernel = yield* boot()
-      const slow = yield* Effect.forkChild(deploy(kernel, a, { startMs: 1000 }))
-      yield* settle
+      const limits = { shutdownTimeoutMs: 1000 }
+      yield* deploy(kernel, a, { stop: "hang" }, { limits })
       const killing = yield* Effect.forkChild(kill(kernel, a))
       yield* settle
+      const again = yield* Effect.forkChild(deploy(kernel, a))
+      yield* settle
       yield* deploy(kernel, b)
-      assert.deepStrictEqual(running(kernel), ["acme/b@1"], "b did not wait for a")
+      assert.deepStrictEqual(running(kernel), ["acme/a@1", "acme/b@1"], "b did not wait for a")
       yield* pass(1000)
-      yield* Fiber.join(slow)
       yield* Fiber.join(killing)
-      assert.deepStrictEqual(running(kernel), ["acme/b@1"])
+      yield* Fiber.join(again)
+      assert.deepStrictEqual(running(kernel), ["acme/a@2", "acme/b@1"])
       assert.deepStrictEqual(factsOf(yield* typesOf(kernel)), [
         "service_deployed",
-        "service_deployed",
         "service_killed",
+        "service_deployed",
+        "service_deployed",
       ])
     }),
   )

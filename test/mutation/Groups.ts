@@ -113,12 +113,23 @@ export const groups: Readonly<Record<string, Group>> = {
     tests: ["test/kernel/{Deployer,Supervisor}.test.ts"],
   },
   swaps: {
-    mutate: ["src/kernel/services/HotSwap.ts", "src/kernel/services/Swaps.ts"],
-    tests: ["test/kernel/{HotSwap,HotSwapRaces}.test.ts"],
+    mutate: [
+      "src/kernel/services/Endings.ts",
+      "src/kernel/services/HotSwap.ts",
+      "src/kernel/services/Rollback.ts",
+      "src/kernel/services/Starts.ts",
+      "src/kernel/services/Swaps.ts",
+    ],
+    tests: ["test/kernel/{HotSwap,HotSwapRaces,Starts}.test.ts"],
   },
   deployment: {
-    mutate: ["src/kernel/services/Deployer.ts", "src/kernel/services/DeployerLive.ts"],
-    tests: ["test/kernel/{Deployer,DeployerRecords,HotSwap}.test.ts"],
+    mutate: [
+      "src/kernel/services/Deployer.ts",
+      "src/kernel/services/Deployment.ts",
+      "src/kernel/services/Kill.ts",
+      "src/kernel/services/Refusal.ts",
+    ],
+    tests: ["test/kernel/{Deployer,DeployerRecords,HotSwap,Starts}.test.ts"],
   },
 }
 

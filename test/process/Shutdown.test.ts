@@ -19,6 +19,7 @@ import {
 
 const stubborn = "export default { fetch: () => new Response('here'), stop() { for (;;); } }"
 const hanging = "export default { fetch: () => new Promise(() => {}) }"
+const neverStarting = "export default { start: () => new Promise(() => {}), fetch() {} }"
 const obliging = "export default { fetch: () => new Response('here') }"
 
 const deploy = async (running: KernelProcess, serviceId: string, source: string, limits = {}) => {
@@ -93,6 +94,36 @@ describe("a shutdown that meets resistance", () => {
       yield* Effect.promise(async () => {
         await ready(second)
         assert.strictEqual((await previousEnd(second)).previousEnd, "clean")
+      })
+    }),
+  )
+
+  it.live("a deployment whose start never ends costs it no last word", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* dataDirectory
+      const first = yield* kernel({ dataDir })
+      yield* Effect.promise(async () => {
+        await ready(first)
+        const body = {
+          serviceId: "never",
+          source: neverStarting,
+          limits: { startupTimeoutMs: 300_000 },
+        }
+        const deploying = call(first, "POST", "/v1/services", { tenant: "acme", body })
+        for (;;) {
+          const { status } = await call(first, "GET", "/v1/services/never", { tenant: "acme" })
+          if (status === 200) break
+        }
+        const [end, answer] = await Promise.all([first.end("SIGTERM"), deploying])
+        assert.deepStrictEqual(end, { code: 0, signal: null })
+        assert.strictEqual(answer.status, 503, answer.text)
+        assert.include(answer.json.type, "kernel-stopping")
+      })
+      const second = yield* kernel({ dataDir })
+      yield* Effect.promise(async () => {
+        await ready(second)
+        assert.strictEqual((await previousEnd(second)).previousEnd, "clean")
+        assert.deepStrictEqual(await statuses(second), [])
       })
     }),
   )

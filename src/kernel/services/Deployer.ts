@@ -62,6 +62,15 @@ export class StartTimedOut extends Schema.TaggedError<StartTimedOut>()("StartTim
   }
 }
 
+/** A kill, a rollback or a newer deployment came before the service had started. */
+export class DeploymentEnded extends Schema.TaggedError<DeploymentEnded>()("DeploymentEnded", {
+  reason: Schema.String,
+}) {
+  override get message(): string {
+    return `the deployment was ended before the service had started: ${this.reason}`
+  }
+}
+
 /** A hot swap of this service is under way. */
 export class SwapInProgress extends Schema.TaggedError<SwapInProgress>()("SwapInProgress", {
   serviceId: Schema.String,
@@ -125,6 +134,7 @@ export type DeployError =
   | CompileFailed
   | StartFailed
   | StartTimedOut
+  | DeploymentEnded
   | SwapInProgress
   | KernelStopping
   | AppendError
@@ -177,13 +187,14 @@ export class Deployer extends Context.Service<
   {
     /**
      * Starts `spec` and records it. Serialised per service. A running identical spec is left
-     * alone; a failed or stopped service is replaced.
+     * alone, one that is starting is waited for; a failed or stopped service is replaced, and so is
+     * one that is only starting, whose start is ended.
      */
     readonly deploy: (caller: Caller, spec: ServiceSpec) => Effect.Effect<Deployed, DeployError>
     /**
      * Starts `spec` beside the running revision, hands over to it without a gap, and records it
      * once it has lived through the rollback window; else the old revision goes on. A running
-     * identical spec is left alone. It is carried to its end even if the caller is interrupted.
+     * identical spec is left alone; the start of another one is ended. It is carried to its end even if the caller is interrupted.
      */
     readonly swap: (
       caller: Caller,
@@ -191,7 +202,7 @@ export class Deployer extends Context.Service<
       options?: SwapOptions,
     ) => Effect.Effect<ServiceView, SwapError>
     /**
-     * Ends the swap that is under way, if one is; else swaps back to the revision before this one,
+     * Ends the swap or the deployment that is under way, if one is; else swaps back to the revision before this one,
      * under its old number.
      */
     readonly rollback: (
@@ -199,7 +210,10 @@ export class Deployer extends Context.Service<
       serviceId: ServiceId,
       options?: SwapOptions,
     ) => Effect.Effect<ServiceView, RollbackError>
-    /** Records the kill, then stops the service; `force` does not wait for its `stop`. */
+    /**
+     * Ends the swap and the start that are under way, records the kill, then stops the service;
+     * `force` does not wait for its `stop`. A service that was never recorded is not found.
+     */
     readonly kill: (
       caller: Caller,
       serviceId: ServiceId,

@@ -23,7 +23,7 @@ import { type Child, markFailed, Registry, view } from "./Registry.ts"
 import type { InstanceExit } from "./Runtime.ts"
 import { noteCrash } from "./ServiceNote.ts"
 import { Supervisor } from "./Supervisor.ts"
-import { type OpenSwap, unlessEnded } from "./Swaps.ts"
+import { type OpenSwap, unlessSwapEnded } from "./Swaps.ts"
 
 /** How long the health path may take to answer, in milliseconds. */
 const healthTimeoutMs = 5000
@@ -92,8 +92,8 @@ const checkHealth = Effect.fnUntraced(function* ({ instance, spec }: Child) {
 /** Starts the new revision and looks at it; nothing of it is left if it is no good. */
 const prepare = Effect.fnUntraced(function* ({ child, swap }: SwapPlan, code: string) {
   const supervisor = yield* Supervisor
-  yield* unlessEnded(swap)(supervisor.start(child, code)).pipe(
-    Effect.andThen(unlessEnded(swap)(checkHealth(child))),
+  yield* unlessSwapEnded(swap)(supervisor.start(child, code)).pipe(
+    Effect.andThen(unlessSwapEnded(swap)(checkHealth(child))),
     Effect.onError(() => supervisor.stop(child, { force: true })),
   )
 })

@@ -7,62 +7,23 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 
-import { serviceKey, type ServiceName, type TenantId } from "../../domain/Identifier.ts"
-import { withDeadline } from "../Deadline.ts"
-import { Readiness } from "../Readiness.ts"
+import type { ServiceName, TenantId } from "../../domain/Identifier.ts"
 import { SwapFailed, SwapInProgress, TooManySwaps } from "./Deployer.ts"
-
-/** How long the shutdown waits for swaps to be undone, in milliseconds. */
-const undoTimeoutMs = 3000
+import { type Endable, makeEndings, unlessEnded } from "./Endings.ts"
 
 /** Swaps of one tenant that may be under way at once. */
 export const maxSwapsPerTenant = 16
 
-const kernelStops = "the kernel is stopping"
-
-/** A swap, as the one who carries it out holds it. */
-export interface OpenSwap {
-  /** Succeeds when the swap must end uncommitted, with the reason. */
-  readonly ended: Effect.Effect<string>
+/** A swap, as the one who carries it out holds it. It must end uncommitted once it is ended. */
+export interface OpenSwap extends Endable {
   /** From now on there is nothing to undo: others queue behind the swap instead of ending it. */
   readonly commit: Effect.Effect<void>
 }
 
 /** Does something that is in vain once the swap must end: that interrupts it, and fails. */
-export const unlessEnded =
-  (swap: OpenSwap) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | SwapFailed, R> => {
-    const ended = Effect.flatMap(swap.ended, (reason) => Effect.fail(new SwapFailed({ reason })))
-    return Effect.raceFirst(Effect.interruptible(effect), Effect.interruptible(ended))
-  }
-
-interface Entry {
-  readonly tenantId: TenantId
-  readonly reason: Deferred.Deferred<string>
-  /** Completes when the swap is over for others: whether it was committed. */
-  readonly over: Deferred.Deferred<boolean>
-}
-
-/** For how many a service may not be swapped now, and why. */
-const makeBars = () => {
-  const bars = new Map<string, Array<string>>()
-  return {
-    reasonFor: (name: ServiceName): string | undefined => bars.get(serviceKey(name))?.[0],
-    add: (name: ServiceName, reason: string) => {
-      const key = serviceKey(name)
-      bars.set(key, [...(bars.get(key) ?? []), reason])
-    },
-    remove: (name: ServiceName) => {
-      const key = serviceKey(name)
-      const left = bars.get(key)!.slice(1)
-      if (left.length === 0) bars.delete(key)
-      else bars.set(key, left)
-    },
-  }
-}
+export const unlessSwapEnded = (swap: OpenSwap) =>
+  unlessEnded(swap, (reason) => new SwapFailed({ reason }))
 
 /** Who swaps what. */
 export class Swaps extends Context.Service<
@@ -87,78 +48,38 @@ export class Swaps extends Context.Service<
   static readonly layer = Layer.effect(
     Swaps,
     Effect.gen(function* () {
-      const readiness = yield* Readiness
-      const entries = new Map<string, Entry>()
-      const bars = makeBars()
-
-      const tell = (entry: Entry | undefined, reason: string) => {
-        if (entry !== undefined) Deferred.doneUnsafe(entry.reason, Effect.succeed(reason))
-      }
+      const endings = yield* makeEndings<TenantId>()
 
       const countOf = (tenantId: TenantId) =>
-        [...entries.values()].filter((entry) => entry.tenantId === tenantId).length
+        endings.all().filter(({ subject }) => subject === tenantId).length
 
       const enter = Effect.fnUntraced(function* (name: ServiceName) {
         const { serviceId, tenantId } = name
-        const key = serviceKey(name)
-        if (entries.has(key)) return yield* new SwapInProgress({ serviceId })
+        if (endings.get(name) !== undefined) return yield* new SwapInProgress({ serviceId })
         if (countOf(tenantId) >= maxSwapsPerTenant) {
           return yield* new TooManySwaps({ maximum: maxSwapsPerTenant })
         }
-        const entry: Entry = {
-          tenantId,
-          reason: Deferred.makeUnsafe(),
-          over: Deferred.makeUnsafe(),
-        }
-        entries.set(key, entry)
-        const reason = bars.reasonFor(name)
-        if (reason !== undefined) tell(entry, reason)
-        return entry
+        return endings.enter(name, tenantId)
       })
-
-      const leave = (name: ServiceName, entry: Entry, committed: boolean) =>
-        Effect.sync(() => {
-          const key = serviceKey(name)
-          if (entries.get(key) === entry) entries.delete(key)
-          Deferred.doneUnsafe(entry.over, Effect.succeed(committed))
-        })
-
-      const endAll = Effect.suspend(() => {
-        const open = [...entries.values()]
-        for (const entry of open) tell(entry, kernelStops)
-        return Effect.forEach(open, ({ over }) => Deferred.await(over), { discard: true })
-      })
-
-      yield* SubscriptionRef.changes(readiness).pipe(
-        Stream.runForEach(({ status }) => (status === "stopping" ? endAll : Effect.void)),
-        Effect.forkScoped,
-      )
-      yield* Effect.addFinalizer(() => withDeadline(undoTimeoutMs, endAll))
 
       return Swaps.of({
         open: (name) => (use) =>
           Effect.acquireUseRelease(
             enter(name),
             (entry) =>
-              use({ ended: Deferred.await(entry.reason), commit: leave(name, entry, true) }),
-            (entry) => leave(name, entry, false),
+              use({
+                ended: Deferred.await(entry.reason),
+                commit: Effect.sync(() => endings.leave(name, entry, true)),
+              }),
+            (entry) => Effect.sync(() => endings.leave(name, entry, false)),
           ),
-        isOpen: (name) => entries.has(serviceKey(name)),
-        end: (name, reason) =>
-          Effect.suspend(() => {
-            const entry = entries.get(serviceKey(name))
-            if (entry === undefined) return Effect.succeed(false)
-            tell(entry, reason)
-            return Effect.map(Deferred.await(entry.over), (committed) => !committed)
-          }),
+        isOpen: (name) => endings.get(name) !== undefined,
+        end: endings.end,
         bar: (name, reason) => (effect) =>
           Effect.acquireUseRelease(
-            Effect.sync(() => {
-              bars.add(name, reason)
-              tell(entries.get(serviceKey(name)), reason)
-            }),
+            Effect.sync(() => endings.bar(name, reason)),
             () => effect,
-            () => Effect.sync(() => bars.remove(name)),
+            ({ lift }) => Effect.sync(lift),
           ),
       })
     }),

@@ -17,6 +17,7 @@ import {
   CompileFailed,
   type DeployError,
   Deployer,
+  DeploymentEnded,
   draft,
   type Event,
   type EventDraft,
@@ -112,6 +113,7 @@ export const deployFailures: Record<string, () => DeployError> = {
   compile: () => new CompileFailed({ message: "Unexpected token", line: 3, column: 7 }),
   start: () => new StartFailed({ message: "boom" }),
   slow: () => new StartTimedOut({ timeoutMs: 10 }),
+  ended: () => new DeploymentEnded({ reason: "the service is being killed" }),
   stopping: () => new KernelStopping(),
   full: () =>
     new StorageError({ fault: "full", operation: "append", cause: "ENOSPC /secret/path" }),

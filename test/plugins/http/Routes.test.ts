@@ -109,6 +109,7 @@ describe("services", () => {
     compile: [422, "source-invalid"],
     start: [422, "start-failed"],
     slow: [422, "start-timed-out"],
+    ended: [409, "deployment-ended"],
     stopping: [503, "kernel-stopping"],
     full: [507, "storage-full"],
     io: [503, "storage-unavailable"],
