@@ -12,12 +12,14 @@ import * as References from "effect/References"
 import { cuts } from "./harness/Cuts.ts"
 import {
   boot,
+  build,
   deploy,
   halt,
   kill,
   type Kernel,
   named,
   pass,
+  pullPlug,
   rollback,
   running,
   settle,
@@ -25,8 +27,8 @@ import {
   swap,
   typesOf,
 } from "./harness/Machine.ts"
-import { reboot } from "./harness/Recovery.ts"
-import type { Script } from "./harness/ScriptedRuntime.ts"
+import { outcomes, reboot, reportOf } from "./harness/Recovery.ts"
+import { makeWorld, type Script } from "./harness/ScriptedRuntime.ts"
 
 const a = named("acme", "a")
 
@@ -289,6 +291,136 @@ describe("requests for a service that hangs in its start", () => {
       }
       assert.includeMembers([...answers], ["ok", "DeploymentEnded", "SwapFailed"])
       yield* halt(kernel)
+    }),
+  )
+})
+
+describe("a recovery that is starting a service", () => {
+  /** A kernel whose recovery waits for the start of `a`. */
+  const recovering = Effect.fnUntraced(function* (script: Script, restart = "permanent") {
+    const first = yield* boot()
+    const deploying = yield* Effect.forkChild(deploy(first, a, script, { ...terms, restart }))
+    yield* pass(500)
+    yield* Fiber.join(deploying)
+    const [kernel, start] = yield* build({ disk: pullPlug(first) })
+    yield* Effect.addFinalizer(() => halt(kernel))
+    const starting = yield* Effect.forkChild(start)
+    yield* Effect.repeat(settle, { times: 3 })
+    assert.strictEqual(yield* statusOf(kernel, a), "starting")
+    return [kernel, starting] as const
+  })
+
+  it.effect("leaves a service dead that is killed meanwhile (promise 2)", () =>
+    Effect.gen(function* () {
+      const [kernel, starting] = yield* recovering({ startMs: 500 })
+      assert.isTrue(Exit.isSuccess(yield* atOnce(kill(kernel, a, true))))
+      yield* Fiber.join(starting)
+      assert.deepStrictEqual(outcomes(yield* reportOf(kernel)), { a: "skipped" })
+      yield* pass(500)
+      assert.strictEqual(yield* statusOf(kernel, a), "absent")
+      assert.strictEqual((yield* storyOf(kernel)).at(-1), "service_killed")
+      yield* sound(kernel, [])
+    }),
+  )
+
+  for (const [what, replace] of [
+    ["deployment", deploy],
+    ["swap", swap],
+  ] as const) {
+    it.effect(`leaves its place to a ${what}`, () =>
+      Effect.gen(function* () {
+        const [kernel, starting] = yield* recovering({ startMs: 500 })
+        assert.isTrue(
+          Exit.isSuccess(yield* atOnce<unknown, unknown, never>(replace(kernel, a, { n: 2 }))),
+        )
+        yield* Fiber.join(starting)
+        assert.deepStrictEqual(outcomes(yield* reportOf(kernel)), { a: "skipped" })
+        yield* pass(500)
+        yield* sound(kernel, ["acme/a@2"])
+      }),
+    )
+
+    it.effect(`still brings it back when a ${what} comes to nothing (promise 1)`, () =>
+      Effect.gen(function* () {
+        const [kernel, starting] = yield* recovering({ startMs: 500 }, "temporary")
+        const failed = yield* atOnce<unknown, { readonly _tag: string }, never>(
+          replace(kernel, a, { start: "fail" }),
+        )
+        assert.strictEqual(failureOf(failed)._tag, "StartFailed")
+        yield* Fiber.join(starting)
+        assert.strictEqual(yield* statusOf(kernel, a), "starting")
+        yield* pass(500)
+        assert.strictEqual(yield* statusOf(kernel, a), "running")
+        assert.deepStrictEqual(running(kernel), ["acme/a@1"])
+        kernel.world.crash(a)
+        yield* settle
+        assert.strictEqual(yield* statusOf(kernel, a), "failed", "it is watched")
+      }),
+    )
+  }
+
+  it.effect("still brings it back when a swap is rolled back (promise 1)", () =>
+    Effect.gen(function* () {
+      const [kernel, starting] = yield* recovering({ startMs: 500 })
+      const swapping = yield* Effect.forkChild(
+        Effect.exit(swap(kernel, a, { crashAfterMs: 100 }, 1000)),
+      )
+      yield* pass(100)
+      assert.strictEqual(failureOf(yield* Fiber.join(swapping))._tag, "SwapRolledBack")
+      yield* Fiber.join(starting)
+      assert.strictEqual(yield* statusOf(kernel, a), "starting")
+      yield* pass(400)
+      assert.strictEqual(yield* statusOf(kernel, a), "running")
+      assert.deepStrictEqual(running(kernel), ["acme/a@1"])
+    }),
+  )
+
+  it.effect("leaves its place to the revision before when it is rolled back", () =>
+    Effect.gen(function* () {
+      const first = yield* boot()
+      yield* deploy(first, a)
+      yield* swap(first, a, { n: 2 }, 0, terms)
+      const world = makeWorld()
+      const [kernel, start] = yield* build({ disk: pullPlug(first), world })
+      yield* Effect.addFinalizer(() => halt(kernel))
+      world.overrides.set("acme/a", { start: "hang" })
+      const starting = yield* Effect.forkChild(start)
+      yield* Effect.repeat(settle, { times: 3 })
+      assert.strictEqual(yield* statusOf(kernel, a), "starting")
+      world.overrides.clear()
+      assert.isTrue(Exit.isSuccess(yield* atOnce(rollback(kernel, a))))
+      yield* Fiber.join(starting)
+      yield* sound(kernel, ["acme/a@1"])
+    }),
+  )
+
+  it.effect("leaves a start that then fails to the restart policy", () =>
+    Effect.gen(function* () {
+      const [kernel, starting] = yield* recovering({ startMs: 500 })
+      kernel.world.overrides.set("acme/a", { start: "fail" })
+      const failed = yield* atOnce(swap(kernel, a, { n: 2 }))
+      assert.strictEqual(failureOf(failed)._tag, "StartFailed")
+      yield* Fiber.join(starting)
+      assert.strictEqual(yield* statusOf(kernel, a), "restarting")
+      kernel.world.overrides.clear()
+      yield* pass(600, 100)
+      assert.deepStrictEqual(running(kernel), ["acme/a@1"])
+    }),
+  )
+
+  it.effect("is ended by the shutdown, which is a clean one, and is wanted still (promise 9)", () =>
+    Effect.gen(function* () {
+      const [kernel, starting] = yield* recovering({ startMs: 500 })
+      yield* atOnce(kernel.lifecycle.shutdown("the test"))
+      assert.isDefined(starting.pollUnsafe(), "recovery is over")
+      yield* halt(kernel)
+      assert.deepStrictEqual(kernel.lifecycle.problems(), [])
+      assert.deepStrictEqual(running(kernel), [])
+      const world = makeWorld()
+      world.overrides.set("acme/a", {})
+      const back = yield* boot({ disk: kernel.disk, world })
+      assert.strictEqual(back.lifecycle.previousEnd, "clean")
+      assert.deepStrictEqual(running(back), ["acme/a@1"])
     }),
   )
 })

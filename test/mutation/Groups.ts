@@ -99,12 +99,13 @@ export const groups: Readonly<Record<string, Group>> = {
     mutate: [
       "src/kernel/recovery/DesiredState.ts",
       "src/kernel/recovery/ReplayerLive.ts",
+      "src/kernel/recovery/ServiceRecovery.ts",
       "src/domain/State.ts",
       "src/domain/Decision.ts",
     ],
     tests: [
       "test/domain/{State,Decision}.test.ts",
-      "test/kernel/{RecoveryReport,Replayer}.test.ts",
+      "test/kernel/{RecoveryReport,Replayer,Starts}.test.ts",
       "test/recovery/EdgeCases.test.ts",
     ],
   },

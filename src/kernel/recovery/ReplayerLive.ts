@@ -17,29 +17,28 @@ import type { RecoveryOutcome, RecoveryReport } from "../../domain/RecoveryRepor
 import { isUp } from "../../domain/Service.ts"
 import { type Deployed, factOf, shouldRun } from "../../domain/State.ts"
 import { KernelConfig } from "../KernelConfig.ts"
-import { ArtifactStore } from "../log/ArtifactStore.ts"
+import type { ArtifactStore } from "../log/ArtifactStore.ts"
 import { EventStore } from "../log/EventStore.ts"
 import { note } from "../log/Note.ts"
 import { Readiness } from "../Readiness.ts"
-import { Compiler } from "../services/Compiler.ts"
-import { type Child, makeChild, markFailed, Registry } from "../services/Registry.ts"
+import type { Compiler } from "../services/Compiler.ts"
+import { makeChild, Registry } from "../services/Registry.ts"
 import { ServiceLock } from "../services/ServiceLock.ts"
-import { Supervisor } from "../services/Supervisor.ts"
+import type { Starts } from "../services/Starts.ts"
+import type { Supervisor } from "../services/Supervisor.ts"
 import { DesiredState } from "./DesiredState.ts"
-import { noteFact } from "./NoteFact.ts"
 import { measureRecovery } from "./RecoveryMetrics.ts"
 import { Replayer } from "./Replayer.ts"
-
-type Attempt = Pick<RecoveryOutcome, "outcome" | "reason">
-
-const recovered: Attempt = { outcome: "recovered", reason: null }
-const skipped = (reason: string): Attempt => ({ outcome: "skipped", reason })
-const failed = (reason: string): Attempt => ({ outcome: "failed", reason })
-
-/** Id of the `recovery_started` event, or `null` when it could not be logged. */
-type Cause = number | null
-
-const outOfTime = "recovery ran out of time"
+import {
+  type Attempt,
+  attemptLocked,
+  fail,
+  failed,
+  outOfTime,
+  overtaken,
+  type RecoveryId,
+  recovered,
+} from "./ServiceRecovery.ts"
 
 type Outcomes = Map<Deployed, RecoveryOutcome>
 
@@ -53,72 +52,11 @@ const outcomeOf = (fact: Deployed, attempt: Attempt, durationMs: number): Recove
   durationMs,
 })
 
-const fail = (child: Child, reason: string): Attempt => {
-  markFailed(child, reason)
-  return failed(reason)
-}
-
-/** Starts what compiled. From a successful start on, nothing may come before its supervision. */
-const bringUp = Effect.fnUntraced(function* (child: Child, code: string) {
-  const supervisor = yield* Supervisor
-  return yield* Effect.uninterruptible(
-    supervisor.start(child, code).pipe(
-      Effect.onInterrupt(() => Effect.sync(() => fail(child, outOfTime))),
-      Effect.andThen(supervisor.watch(child, code)),
-      Effect.as(recovered),
-      // It compiles and was running before: that it does not start now may pass, so its restart
-      // policy takes over.
-      Effect.catch(({ message }) =>
-        supervisor
-          .watch(child, code, { _tag: "Crashed", reason: message })
-          .pipe(Effect.as(fail(child, message))),
-      ),
-    ),
-  )
-})
-
-/** Why `fact` needs no recovery any more, if something newer has been logged. */
-const overtaken = Effect.fnUntraced(function* (fact: Deployed) {
-  const latest = factOf(yield* (yield* DesiredState).get, fact.name)
-  if (latest?._tag !== "Deployed") return skipped("it was killed meanwhile")
-  if (latest.eventId !== fact.eventId) return skipped("a newer deployment took its place")
-  return undefined
-})
-
-/** Tells the end of a swap that a crash left open: under the lock no other is under way. */
-const closeSwap = Effect.fnUntraced(function* (cause: Cause, { name }: Deployed) {
-  const fact = factOf(yield* (yield* DesiredState).get, name)
-  if (fact?._tag !== "Deployed" || fact.swappingTo === null) return
-  const payload = { from: fact.revision, to: fact.swappingTo, reason: "the kernel ended meanwhile" }
-  yield* noteFact(draft("hot_swap_rolled_back", payload, { ...name, causationId: cause }))
-})
-
-const attemptLocked = Effect.fnUntraced(function* (cause: Cause, fact: Deployed) {
-  yield* closeSwap(cause, fact)
-  const artifacts = yield* ArtifactStore
-  const compiler = yield* Compiler
-  const registry = yield* Registry
-  const late = yield* overtaken(fact)
-  const previous = registry.get(fact.name)
-  if (late !== undefined) {
-    // Under the lock nobody starts it: what still says so is a place kept for what is gone.
-    if (previous?.status === "starting") registry.remove(previous)
-    return late
-  }
-  if (isUp(previous)) return skipped("it runs already")
-  if (previous?.status === "stopped") return skipped("it ended on its own")
-  if (previous !== undefined) yield* (yield* Supervisor).stop(previous, { force: true })
-  const child = makeChild(fact)
-  registry.put(child)
-  const code = yield* artifacts.load(fact.spec.artifact).pipe(
-    Effect.flatMap((source) => compiler.compile(source, fact.spec.format)),
-    Effect.result,
-  )
-  if (code._tag === "Failure") return fail(child, code.failure.message)
-  return yield* bringUp(child, code.success)
-})
-
-const noteOutcome = (cause: Cause, { name, revision }: Deployed, { outcome, reason }: Attempt) => {
+const noteOutcome = (
+  cause: RecoveryId,
+  { name, revision }: Deployed,
+  { outcome, reason }: Attempt,
+) => {
   const origin = { ...name, causationId: cause }
   switch (outcome) {
     case "skipped":
@@ -138,7 +76,11 @@ const broken = Effect.fnUntraced(function* (fact: Deployed, defect: unknown) {
 })
 
 /** Brings one service back. What came of it is kept before it is logged: the log may take long. */
-const attempt = Effect.fnUntraced(function* (cause: Cause, fact: Deployed, outcomes: Outcomes) {
+const attempt = Effect.fnUntraced(function* (
+  cause: RecoveryId,
+  fact: Deployed,
+  outcomes: Outcomes,
+) {
   const locks = yield* ServiceLock
   const [took, result] = yield* attemptLocked(cause, fact).pipe(
     locks.hold(fact.name),
@@ -155,7 +97,7 @@ const attempt = Effect.fnUntraced(function* (cause: Cause, fact: Deployed, outco
 })
 
 /** What the time limit of the whole recovery left over: it may have come back just so. */
-const leave = Effect.fnUntraced(function* (cause: Cause, fact: Deployed) {
+const leave = Effect.fnUntraced(function* (cause: RecoveryId, fact: Deployed) {
   const { recoveryTimeoutMs } = yield* KernelConfig
   const registry = yield* Registry
   const late = yield* overtaken(fact)
@@ -183,7 +125,7 @@ const progress = Effect.fnUntraced(function* (outcomes: Outcomes, total: number)
   )
 })
 
-const recoverAll = Effect.fnUntraced(function* (cause: Cause, facts: ReadonlyArray<Deployed>) {
+const recoverAll = Effect.fnUntraced(function* (cause: RecoveryId, facts: ReadonlyArray<Deployed>) {
   const { recoveryConcurrency, recoveryTimeoutMs } = yield* KernelConfig
   const registry = yield* Registry
   const outcomes: Outcomes = new Map()
@@ -245,6 +187,7 @@ const make = Effect.gen(function* () {
     | Readiness
     | Registry
     | ServiceLock
+    | Starts
     | Supervisor
   >()
   const scope = yield* Effect.scope

@@ -130,7 +130,8 @@ const takeBack = Effect.fnUntraced(function* (
   if (previous === undefined) registry.remove(child)
   else registry.put(previous)
   const { status } = SubscriptionRef.getUnsafe(readiness)
-  if (previous?.status === "starting" && status !== "recovering") {
+  const isWaiting = previous?.status === "starting" && previous.watcher === undefined
+  if (isWaiting && status !== "recovering") {
     // Recovery has gone by while its place was taken.
     markFailed(previous, "recovery ran out of time")
   }

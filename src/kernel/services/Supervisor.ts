@@ -50,6 +50,8 @@ export class Supervisor extends Context.Service<
     readonly start: (child: Child, code: string) => Effect.Effect<void, StartFailed | StartTimedOut>
     /** From now on `child` is restarted by its policy; `ended` if its start failed already. */
     readonly watch: (child: Child, code: string, ended?: InstanceExit) => Effect.Effect<void>
+    /** The same for a child that is yet to be started: that goes on while the caller does. */
+    readonly bringUp: (child: Child, code: string) => Effect.Effect<void>
     /** Ends a child for good. */
     readonly stop: (child: Child, options: StopOptions) => Effect.Effect<void>
   }
@@ -208,6 +210,15 @@ const watch = Effect.fn("Supervisor.watch")(function* (
   child.watcher = yield* Effect.forkIn(keep(child, code, ended), yield* Shelter)
 })
 
+const bringUp = Effect.fn("Supervisor.bringUp")(function* (child: Child, code: string) {
+  const starting = Effect.flatMap(Effect.result(start(child, code)), (started) =>
+    started._tag === "Success"
+      ? keep(child, code)
+      : keep(child, code, { _tag: "Crashed", reason: started.failure.message }),
+  )
+  child.watcher = yield* Effect.forkIn(starting, yield* Shelter)
+})
+
 // Every step has its time, so that no service and no driver can hold up whoever stops it; and all
 // are taken, whether or not the caller still waits.
 const stop = Effect.fn("Supervisor.stop")(function* (child: Child, options: StopOptions) {
@@ -249,6 +260,7 @@ const make = Effect.gen(function* () {
   return Supervisor.of({
     start: (child, code) => Effect.provideContext(start(child, code), context),
     watch: (child, code, ended) => Effect.provideContext(watch(child, code, ended), context),
+    bringUp: (child, code) => Effect.provideContext(bringUp(child, code), context),
     stop,
   })
 })
