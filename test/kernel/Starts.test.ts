@@ -187,12 +187,18 @@ describe("a deployment that is starting", () => {
       kernel.world.crash(a)
       yield* settle
       const deploying = yield* starting(kernel)
+      const waiting = yield* Effect.forkChild(
+        Effect.exit(deploy(kernel, a, { start: "hang" }, terms)),
+      )
+      yield* settle
       const exit = yield* atOnce(rollback(kernel, a))
       assert.deepStrictEqual(
         Exit.isSuccess(exit) ? [exit.value.revision, exit.value.status] : exit,
         [2, "failed"],
       )
-      assert.strictEqual(failureOf(yield* Fiber.join(deploying))._tag, "DeploymentEnded")
+      for (const fiber of [deploying, waiting]) {
+        assert.strictEqual(failureOf(yield* Fiber.join(fiber))._tag, "DeploymentEnded")
+      }
       assert.deepStrictEqual(running(kernel), [])
       const again = yield* atOnce(rollback(kernel, a))
       assert.isTrue(Exit.isSuccess(again))

@@ -57,9 +57,10 @@ export const rollback = Effect.fn("Deployer.rollback")(function* (
   const starts = yield* Starts
   const swaps = yield* Swaps
   const name = { tenantId: caller.tenantId, serviceId }
-  if ((yield* swaps.end(name, reason)) || (yield* starts.end(name, reason))) {
-    return yield* status(name.tenantId, serviceId)
-  }
+  const now = status(name.tenantId, serviceId)
+  if (yield* swaps.end(name, reason)) return yield* now
+  // Others may have waited behind it: what they start meanwhile is ended, too, and never shown.
+  if (yield* starts.end(name, reason)) return yield* starts.preempt(name, { reason })(() => now)
   return yield* swaps.open(name)((open) =>
     locks.hold(name)(Effect.uninterruptible(rollbackLocked(caller, name, options, open))),
   )
